@@ -1,0 +1,2 @@
+//! Placeholder until the first modules land.
+#![no_std]

@@ -1,0 +1,1 @@
+//! A naive executable reading of the specification.
