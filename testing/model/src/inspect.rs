@@ -1,0 +1,135 @@
+//! What tests read of a model, and what an eviction may take (T2). Nothing here decides.
+
+use crate::calendar::Calendar;
+use crate::daily::UserDay;
+use crate::model::Model;
+use crate::policy::{Now, Policy};
+use crate::window;
+
+impl Model {
+    /// Returns the policy in force.
+    #[must_use]
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// Returns the calendar as the last decision left it.
+    #[must_use]
+    pub fn calendar(&self) -> &Calendar {
+        &self.calendar
+    }
+
+    /// Returns the number of refills so far.
+    #[must_use]
+    pub fn refills(&self) -> u64 {
+        self.calendar.refills()
+    }
+
+    /// Returns whether a request of `token` would get past O2.
+    #[must_use]
+    pub fn is_known(&self, token: u64) -> bool {
+        self.known(token).is_some()
+    }
+
+    /// Returns the permits per window of `token`, if it has a row.
+    #[must_use]
+    pub fn limit(&self, token: u64) -> Option<u64> {
+        self.tokens
+            .get(&token)
+            .map(|row| self.policy.window_limit(row.kind, row.limit))
+    }
+
+    /// Returns what `token` has used of the window that stands at `now`; 0 if none is open.
+    #[must_use]
+    pub fn used_in_window(&self, token: u64, now: Now) -> u64 {
+        let window = self.tokens.get(&token).and_then(|row| row.window);
+        window::used(window::standing(
+            window,
+            self.policy.window_ms,
+            i128::from(now.t_ms),
+        ))
+    }
+
+    /// Returns the start of the window that is stored for `token`, in monotonic milliseconds.
+    #[must_use]
+    pub fn window_start_ms(&self, token: u64) -> Option<i128> {
+        self.tokens
+            .get(&token)?
+            .window
+            .map(|window| window.start_ms)
+    }
+
+    /// Returns what `user` has used on the calendar's accounting day.
+    #[must_use]
+    pub fn used_today(&self, user: u64) -> u64 {
+        self.user_now(user).used()
+    }
+
+    /// Returns the strikes of `user` that are not yet forgiven (D3).
+    #[must_use]
+    pub fn strikes(&self, user: u64) -> u64 {
+        self.user_now(user).strikes()
+    }
+
+    /// Returns the end of the block that is stored for `token`, in monotonic milliseconds.
+    #[must_use]
+    pub fn blocked_until_ms(&self, token: u64) -> Option<i128> {
+        self.tokens.get(&token)?.abuse.blocked_until_ms
+    }
+
+    /// Returns the start and the count of the offence period that is stored for `token`.
+    #[must_use]
+    pub fn offence_period(&self, token: u64) -> Option<(i128, u64)> {
+        self.tokens
+            .get(&token)?
+            .abuse
+            .period
+            .map(|period| (period.start_ms, period.count))
+    }
+
+    /// Returns whether the token's row could not be told from a new one: no open window, no
+    /// block, no running offence period (T2). True if there is no row.
+    #[must_use]
+    pub fn token_is_like_new(&self, token: u64, now: Now) -> bool {
+        let now_ms = i128::from(now.t_ms);
+        self.tokens.get(&token).is_none_or(|row| {
+            window::standing(row.window, self.policy.window_ms, now_ms).is_none()
+                && row.abuse.is_like_new(self.policy.block, now_ms)
+        })
+    }
+
+    /// Returns whether the user's row could not be told from a new one: no token's row refers to
+    /// it, nothing used this accounting day, no strikes (T2). True if there is no row.
+    #[must_use]
+    pub fn user_is_like_new(&self, user: u64) -> bool {
+        self.tokens.values().all(|row| row.user != user)
+            && self.used_today(user) == 0
+            && self.strikes(user) == 0
+    }
+
+    /// Drops the token's row as an eviction would; answers whether it may (T2).
+    pub fn evict_token(&mut self, token: u64, now: Now) -> bool {
+        let may = self.token_is_like_new(token, now);
+        if may {
+            self.tokens.remove(&token);
+        }
+        may
+    }
+
+    /// Drops the user's row as an eviction would; answers whether it may (T2).
+    pub fn evict_user(&mut self, user: u64) -> bool {
+        let may = self.user_is_like_new(user);
+        if may {
+            self.users.remove(&user);
+        }
+        may
+    }
+
+    /// The user's record as it stands on the calendar's accounting day.
+    fn user_now(&self, user: u64) -> UserDay {
+        let record = self.users.get(&user).copied().unwrap_or_default();
+        record
+            .on(self.calendar.refills())
+            .forgiven(self.policy.mode)
+    }
+}
