@@ -341,7 +341,6 @@ fn unavailable(request: &Request, reason: Reason) -> Decision {
 }
 
 /// A wait, which is never negative, as it is reported.
-#[expect(reason = "a wait out of range is a defect of the model")]
 fn to_ms(wait_ms: i128) -> u64 {
     u64::try_from(wait_ms).expect("waits are from 0 to twice the window, a day or a block")
 }

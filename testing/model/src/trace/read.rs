@@ -163,7 +163,6 @@ impl<'a> Field<'a> {
     }
 }
 
-#[expect(reason = "the range was checked by `Field::integer`")]
 fn narrow<T: TryFrom<i128, Error: fmt::Debug>>(number: i128) -> T {
     T::try_from(number).expect("the range was checked")
 }
