@@ -6,6 +6,7 @@
 //!
 //! - [`Model`] decides; [`Policy`], [`Request`], [`Now`] go in, a [`Decision`] comes out.
 //! - [`trace`] reads and writes the interchange format and replays it.
+//! - [`generate`] makes traces that live on the edges of the rules.
 //!
 //! ```
 //! use limiter_model::{Kind, Limit, Method, Model, Now, Origin, Outcome, Policy, Request};
@@ -24,6 +25,7 @@ mod abuse;
 mod calendar;
 mod daily;
 mod decision;
+pub mod generate;
 mod inspect;
 mod model;
 mod policy;

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use limiter_model::Policy;
+use limiter_model::generate::vectors::{VECTORS, Vector, folder};
 use limiter_model::trace::{Event, Replay, decision_line};
 use serde_json::Value;
 
@@ -44,4 +45,54 @@ fn every_decision_of_the_shared_vectors_is_equal() {
     let names = ["calendar", "clocks", "days", "edges", "flood"];
     let counts = names.map(|name| replay(&folder, name));
     assert_eq!(counts.iter().sum::<usize>(), 28_500);
+}
+
+#[test]
+fn every_decision_of_the_own_vectors_is_equal() {
+    for (name, _) in VECTORS {
+        assert_eq!(replay(&folder(), name), 400, "{name}");
+    }
+}
+
+#[test]
+fn the_own_vectors_are_what_generator_and_model_give_today() {
+    for (name, profile) in VECTORS {
+        let vector = Vector::make(profile);
+        let read = |what: &str| {
+            std::fs::read_to_string(folder().join(format!("{name}.{what}.jsonl"))).unwrap()
+        };
+        let mend = "run `cargo run -p limiter-model --bin make-vectors` if this is meant";
+        assert!(
+            vector.trace == read("trace"),
+            "{name}: the trace differs; {mend}"
+        );
+        assert!(
+            vector.decisions == read("decisions"),
+            "{name}: the decisions differ; {mend}"
+        );
+    }
+}
+
+#[test]
+fn the_own_vectors_meet_every_reason_that_a_trace_can() {
+    let all: String = VECTORS
+        .map(|(_, profile)| Vector::make(profile).decisions)
+        .concat();
+    for reason in [
+        "null",
+        "exempt",
+        "window",
+        "daily",
+        "cost_exceeds_limit",
+        "blocked",
+        "unauthenticated",
+    ] {
+        let quoted = if reason == "null" {
+            reason.into()
+        } else {
+            format!("\"{reason}\"")
+        };
+        let count = all.matches(&format!("\"reason\": {quoted},")).count();
+        assert!(count >= 20, "{reason}: only {count} times");
+    }
 }
