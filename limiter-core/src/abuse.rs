@@ -1,0 +1,248 @@
+//! One token's offences and block (SPEC 6), packed into a `u64`.
+//!
+//! This file decides when refusals become a block and when the block ends. Whether a refusal is an
+//! offence at all (O7) is decided where the rules meet.
+
+use crate::math;
+use crate::policy::BlockRule;
+use crate::time::Instant;
+
+/// The state of one token's conduct: clean, a running offence period, or blocked.
+///
+/// The layout of [`Abuse::to_bits`]: an instant in milliseconds in bits 0 to 43 (the period's
+/// start, or the block's end), the offences in bits 44 to 62, bit 63 set while blocked; 0 is clean.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Abuse(u64);
+
+impl Abuse {
+    /// No offence counts.
+    pub const CLEAN: Self = Self(0);
+
+    /// The largest number of offences a block can be made to take: 2^19 - 1.
+    pub const MAX_OFFENCES: u32 = (1 << 19) - 1;
+
+    /// The state from its packed form. Every `u64` is a state.
+    #[must_use]
+    pub const fn from_bits(bits: u64) -> Self {
+        if bits & (BLOCKED | COUNT) == 0 {
+            Self::CLEAN
+        } else {
+            Self(bits)
+        }
+    }
+
+    /// The packed form.
+    #[must_use]
+    pub const fn to_bits(self) -> u64 {
+        self.0
+    }
+
+    /// Whether the token is blocked, as of the last [`Abuse::settle`].
+    #[must_use]
+    pub const fn is_blocked(self) -> bool {
+        self.0 & BLOCKED != 0
+    }
+
+    /// Offences counted in the running period; 0 while blocked.
+    #[must_use]
+    pub const fn offences(self) -> u32 {
+        if self.is_blocked() {
+            0
+        } else {
+            math::high32(self.0 & COUNT) >> 12
+        }
+    }
+
+    /// The state at `now` as far as the block goes: one that has ended is forgotten, one that has
+    /// more than its duration left is cut to that (B4, B6). Offences stay.
+    #[must_use]
+    #[inline]
+    pub const fn settle(self, now: Instant, rule: &BlockRule) -> Self {
+        if !self.is_blocked() {
+            return self;
+        }
+        let until = self.0 & MARK;
+        let latest = now.as_millis().wrapping_add(math::widen(rule.duration_ms));
+        if until <= now.as_millis() {
+            Self::CLEAN
+        } else if until > latest {
+            Self(BLOCKED | latest)
+        } else {
+            self
+        }
+    }
+
+    /// Milliseconds until the block ends (B3). Settle first; 0 if there is no block.
+    #[must_use]
+    pub const fn blocked_ms(self, now: Instant) -> u32 {
+        if !self.is_blocked() {
+            return 0;
+        }
+        // OK modulo 2^32 because a settled block has at most its duration, a `u32`, left.
+        math::low32(self.0).wrapping_sub(math::low32(now.as_millis()))
+    }
+
+    /// Takes a request made while blocked: it lengthens the block if the policy says so (B3).
+    #[must_use]
+    pub const fn hit(self, now: Instant, rule: &BlockRule) -> Self {
+        if rule.extend_on_hit {
+            Self::blocked(now, rule)
+        } else {
+            self
+        }
+    }
+
+    /// Counts one offence at `now` (B1); the one that completes the number starts a block (B2).
+    /// Not while blocked.
+    #[must_use]
+    #[inline(never)]
+    pub const fn offend(self, now: Instant, rule: &BlockRule) -> Self {
+        let now_ms = now.as_millis();
+        let start = self.0 & MARK;
+        let mut count = self.offences();
+        // A period in the future starts anew at `now` and keeps its count (B6); one that is over
+        // starts anew without it.
+        let running = count > 0
+            && (start > now_ms || now_ms.wrapping_sub(start) < math::widen(rule.within_ms));
+        let start = if running && start <= now_ms {
+            start
+        } else {
+            now_ms
+        };
+        count = if running { count.saturating_add(1) } else { 1 };
+        if count >= rule.offences {
+            return Self::blocked(now, rule);
+        }
+        // OK because a count below `rule.offences` is below 2^19.
+        Self((math::widen(count) << COUNT_SHIFT) | start)
+    }
+
+    /// Whether nothing that a later decision could see is left: no block, and no offence period
+    /// that still runs (T2).
+    #[must_use]
+    pub const fn is_forgotten(self, now: Instant, rule: &BlockRule) -> bool {
+        let settled = self.settle(now, rule);
+        if settled.is_blocked() {
+            return false;
+        }
+        let start = settled.0 & MARK;
+        let age = now.as_millis().saturating_sub(start);
+        settled.offences() == 0 || (start <= now.as_millis() && age >= math::widen(rule.within_ms))
+    }
+
+    const fn blocked(now: Instant, rule: &BlockRule) -> Self {
+        // OK because 2^43 + 2^32 is below 2^44.
+        Self(BLOCKED | now.as_millis().wrapping_add(math::widen(rule.duration_ms)))
+    }
+}
+
+const BLOCKED: u64 = 1 << 63;
+const MARK: u64 = (1 << COUNT_SHIFT) - 1;
+const COUNT: u64 = !BLOCKED & !MARK;
+const COUNT_SHIFT: u32 = 44;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RULE: BlockRule = BlockRule {
+        offences: 3,
+        within_ms: 60_000,
+        duration_ms: 300_000,
+        extend_on_hit: false,
+    };
+
+    const fn at(millis: u64) -> Instant {
+        Instant::from_millis(millis)
+    }
+
+    fn offend_at(times: &[u64]) -> Abuse {
+        times.iter().fold(Abuse::CLEAN, |abuse, &t| {
+            abuse.settle(at(t), &RULE).offend(at(t), &RULE)
+        })
+    }
+
+    #[test]
+    fn b1_an_offence_at_the_end_of_the_period_opens_a_new_one() {
+        assert!(offend_at(&[0, 1, 59_999]).is_blocked());
+        assert_eq!(offend_at(&[0, 1, 60_000]).offences(), 1);
+    }
+
+    #[test]
+    fn b2_the_completing_offence_starts_the_block_at_its_own_moment() {
+        let abuse = offend_at(&[0, 10, 20]);
+        assert_eq!(abuse.blocked_ms(at(20)), 300_000);
+    }
+
+    #[test]
+    fn b3_hits_lengthen_a_block_only_if_the_policy_says_so() {
+        let abuse = offend_at(&[0, 0, 0]);
+        assert_eq!(
+            abuse.hit(at(100_000), &RULE).blocked_ms(at(100_000)),
+            200_000
+        );
+        let extending = BlockRule {
+            extend_on_hit: true,
+            ..RULE
+        };
+        assert_eq!(
+            abuse.hit(at(100_000), &extending).blocked_ms(at(100_000)),
+            300_000
+        );
+    }
+
+    #[test]
+    fn b4_a_block_ends_exactly_at_its_end_with_no_offences() {
+        let abuse = offend_at(&[0, 0, 0]);
+        assert!(abuse.settle(at(299_999), &RULE).is_blocked());
+        assert_eq!(abuse.settle(at(300_000), &RULE), Abuse::CLEAN);
+    }
+
+    #[test]
+    fn b6_time_that_goes_back_keeps_the_count_and_never_lengthens_a_block() {
+        let offences = offend_at(&[50_000, 50_000]);
+        assert_eq!(
+            offences
+                .offend(
+                    at(1_000),
+                    &BlockRule {
+                        offences: 9,
+                        ..RULE
+                    }
+                )
+                .offences(),
+            3
+        );
+        let abuse = offend_at(&[500_000, 500_000, 500_000]);
+        assert_eq!(abuse.settle(at(0), &RULE).blocked_ms(at(0)), 300_000);
+    }
+
+    #[test]
+    fn t2_is_forgotten_when_the_period_is_over_but_not_before() {
+        let abuse = offend_at(&[1_000]);
+        assert!(!abuse.is_forgotten(at(60_999), &RULE));
+        assert!(abuse.is_forgotten(at(61_000), &RULE));
+        assert!(
+            !abuse.is_forgotten(at(0), &RULE),
+            "a period in the future counts on"
+        );
+        assert!(Abuse::CLEAN.is_forgotten(at(0), &RULE));
+        assert!(!offend_at(&[0, 0, 0]).is_forgotten(at(299_999), &RULE));
+    }
+
+    #[test]
+    fn blocks_at_the_first_offence_when_one_is_enough() {
+        let strict = BlockRule {
+            offences: 1,
+            ..RULE
+        };
+        assert!(Abuse::CLEAN.offend(Instant::MAX, &strict).is_blocked());
+        assert_eq!(
+            Abuse::CLEAN
+                .offend(Instant::MAX, &strict)
+                .blocked_ms(Instant::MAX),
+            300_000
+        );
+    }
+}

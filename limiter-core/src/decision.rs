@@ -1,0 +1,355 @@
+//! What the limiter answers (SPEC 7).
+
+use crate::token::TokenId;
+use crate::window::Window;
+use core::fmt;
+
+/// The answer to one request. A refusal is a value, not an error.
+///
+/// ```
+/// use limiter_core::{HashKey, Instant, Kind, Limiter, Method, Now, Plan, Policy};
+/// use limiter_core::{Outcome, Reason, Registration, Request};
+///
+/// let key = HashKey::new([1; 16]);
+/// let token = key.token(b"a1b2");
+/// let mut limiter = Limiter::<4, 4>::new(Policy::pipedrive());
+/// let now = Now::new(Instant::ZERO, None);
+/// limiter
+///     .register(token, Registration::new(key.user(b"u"), Kind::ApiToken, Plan::ESSENTIAL), now)
+///     .unwrap();
+///
+/// for left in (0..20).rev() {
+///     let decision = limiter.check(&Request::new(token, Method::Get), now);
+///     assert_eq!(decision.quota().unwrap().remaining, left);
+/// }
+/// let decision = limiter.check(&Request::new(token, Method::Get), now);
+/// assert_eq!(decision.outcome(), Outcome::Refused(Reason::Window));
+/// assert_eq!((decision.status(), decision.retry_after_ms()), (Some(429), Some(2_000)));
+/// ```
+#[derive(Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[must_use = "a decision that is not looked at limits nobody"]
+pub struct Decision {
+    receipt: Receipt,
+    quota: Quota,
+    /// 0 where no time is told.
+    retry_after_ms: u32,
+    outcome: Outcome,
+    has_quota: bool,
+}
+
+impl Decision {
+    /// What was decided.
+    #[must_use]
+    pub const fn outcome(&self) -> Outcome {
+        self.outcome
+    }
+
+    /// Whether the service may answer: the request was admitted, or is exempt.
+    #[must_use]
+    pub const fn is_admitted(&self) -> bool {
+        !matches!(self.outcome, Outcome::Refused(_))
+    }
+
+    /// Why the request was refused, `None` if it was not.
+    #[must_use]
+    pub const fn reason(&self) -> Option<Reason> {
+        match self.outcome {
+            Outcome::Refused(reason) => Some(reason),
+            Outcome::Admitted | Outcome::Exempt => None,
+        }
+    }
+
+    /// The HTTP status of a refusal, `None` where the service answers.
+    #[must_use]
+    pub const fn status(&self) -> Option<u16> {
+        match self.reason() {
+            Some(reason) => Some(reason.status()),
+            None => None,
+        }
+    }
+
+    /// The token's quota after the decision; reported for every request that was admitted or
+    /// refused by a limit.
+    #[must_use]
+    pub const fn quota(&self) -> Option<Quota> {
+        if self.has_quota {
+            Some(self.quota)
+        } else {
+            None
+        }
+    }
+
+    /// Milliseconds until a refused request may come back, at least 1; `None` where waiting does
+    /// not help, and where the request was not refused.
+    #[must_use]
+    pub const fn retry_after_ms(&self) -> Option<u32> {
+        if self.retry_after_ms == 0 {
+            None
+        } else {
+            Some(self.retry_after_ms)
+        }
+    }
+
+    /// The receipt of an admission, with which its permits can be given back (P2); `None` for a
+    /// decision that charged nothing.
+    #[must_use]
+    pub fn into_receipt(self) -> Option<Receipt> {
+        if self.receipt.token == 0 {
+            None
+        } else {
+            Some(self.receipt)
+        }
+    }
+
+    /// Not counted, not reported (O1).
+    pub(crate) const EXEMPT: Self = Self::bare(Outcome::Exempt, 0);
+
+    /// A refusal that reports no quota.
+    pub(crate) const fn refused(reason: Reason, retry_after_ms: u32) -> Self {
+        Self::bare(Outcome::Refused(reason), retry_after_ms)
+    }
+
+    /// A refusal by a limit.
+    pub(crate) const fn limited(reason: Reason, quota: Quota, retry_after_ms: u32) -> Self {
+        Self {
+            receipt: Receipt::NONE,
+            quota,
+            retry_after_ms,
+            outcome: Outcome::Refused(reason),
+            has_quota: true,
+        }
+    }
+
+    pub(crate) const fn admitted(quota: Quota, receipt: Receipt) -> Self {
+        Self {
+            receipt,
+            quota,
+            retry_after_ms: 0,
+            outcome: Outcome::Admitted,
+            has_quota: true,
+        }
+    }
+
+    /// The same decision without a receipt: it charged nothing.
+    pub(crate) const fn without_receipt(self) -> Self {
+        Self {
+            receipt: Receipt::NONE,
+            ..self
+        }
+    }
+
+    const fn bare(outcome: Outcome, retry_after_ms: u32) -> Self {
+        Self {
+            receipt: Receipt::NONE,
+            quota: Quota {
+                limit: 0,
+                remaining: 0,
+                reset_ms: 0,
+                daily_left: None,
+            },
+            retry_after_ms,
+            outcome,
+            has_quota: false,
+        }
+    }
+}
+
+/// What was decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Outcome {
+    /// All limits had room; the request was charged to them.
+    Admitted,
+    /// The request is not subject to limits: nothing was looked up, counted or reported (O1).
+    Exempt,
+    /// The request was refused and charged to nothing.
+    Refused(Reason),
+}
+
+/// Why a request was refused (SPEC 7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum Reason {
+    /// The token's window has no room for it.
+    Window,
+    /// The user's day has no room for it.
+    Daily,
+    /// It costs more than a limit allows in all, so it can never fit.
+    CostExceedsLimit,
+    /// The token is blocked for hammering.
+    Blocked,
+    /// No credential, or one that is not registered.
+    Unauthenticated,
+    /// The token could not be registered: the table is full.
+    TableFull,
+    /// The clock could not be read.
+    ClockFailed,
+    /// The store of the limiter's state could not be reached.
+    StoreFailed,
+}
+
+impl Reason {
+    /// Every reason, in the order of SPEC 7.
+    pub const ALL: [Self; 8] = [
+        Self::Window,
+        Self::Daily,
+        Self::CostExceedsLimit,
+        Self::Blocked,
+        Self::Unauthenticated,
+        Self::TableFull,
+        Self::ClockFailed,
+        Self::StoreFailed,
+    ];
+
+    /// The HTTP status: 401, 403, 429 or 503.
+    #[must_use]
+    pub const fn status(self) -> u16 {
+        match self {
+            Self::Window | Self::Daily | Self::CostExceedsLimit => 429,
+            Self::Blocked => 403,
+            Self::Unauthenticated => 401,
+            Self::TableFull | Self::ClockFailed | Self::StoreFailed => 503,
+        }
+    }
+
+    /// The word that names it in traces, logs and metrics.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Window => "window",
+            Self::Daily => "daily",
+            Self::CostExceedsLimit => "cost_exceeds_limit",
+            Self::Blocked => "blocked",
+            Self::Unauthenticated => "unauthenticated",
+            Self::TableFull => "table_full",
+            Self::ClockFailed => "clock_failed",
+            Self::StoreFailed => "store_failed",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+/// What is left of a token's allowance (W3, D4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Quota {
+    /// Permits per window.
+    pub limit: u32,
+    /// Permits left in the window, after the decision.
+    pub remaining: u32,
+    /// Milliseconds until the window ends; a whole window if none is open.
+    pub reset_ms: u32,
+    /// Permits left of the user's day, for requests that count daily; `None` for all others.
+    pub daily_left: Option<u32>,
+}
+
+/// The right to give an admission's permits back, once: [`crate::Limiter::refund`] takes it.
+///
+/// It cannot be copied, and [`crate::Limiter::peek`] gives none.
+#[derive(Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Receipt {
+    /// 0 where there is nothing to give back.
+    token: u64,
+    /// The window that was charged, with the request's cost as its count.
+    charged: Window,
+    /// The accounting day, as the calendar's number of refills.
+    refills: u32,
+    /// The user's row, `NOT_DAILY` if the request did not count daily.
+    user: u32,
+}
+
+impl Receipt {
+    const NONE: Self = Self {
+        token: 0,
+        charged: Window::CLOSED,
+        refills: 0,
+        user: NOT_DAILY,
+    };
+
+    /// `window` is the state after the charge.
+    #[inline]
+    pub(crate) const fn new(
+        token: TokenId,
+        window: Window,
+        cost: u32,
+        day: Option<(u32, u32)>,
+    ) -> Self {
+        let charged = Window::CLOSED.charge(window.start(), cost);
+        let (user, refills) = match day {
+            Some(row_and_refills) => row_and_refills,
+            None => (NOT_DAILY, 0),
+        };
+        Self {
+            token: token.as_u64(),
+            charged,
+            refills,
+            user,
+        }
+    }
+
+    /// Permits that the admission took.
+    #[must_use]
+    pub const fn cost(&self) -> u32 {
+        self.charged.used()
+    }
+
+    pub(crate) const fn token(&self) -> u64 {
+        self.token
+    }
+
+    /// Whether `window` is the one that was charged.
+    pub(crate) fn is_of_window(&self, window: Window) -> bool {
+        window.is_open() && window.start() == self.charged.start()
+    }
+
+    /// The user's row and the accounting day, if the request counted daily.
+    pub(crate) const fn day(&self) -> Option<(u32, u32)> {
+        if self.user == NOT_DAILY {
+            None
+        } else {
+            Some((self.user, self.refills))
+        }
+    }
+}
+
+/// Above every row index.
+const NOT_DAILY: u32 = u32::MAX;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gives_each_reason_its_status_and_word() {
+        let table = Reason::ALL.map(|reason| (reason.status(), reason.word()));
+        assert_eq!(
+            table,
+            [
+                (429, "window"),
+                (429, "daily"),
+                (429, "cost_exceeds_limit"),
+                (403, "blocked"),
+                (401, "unauthenticated"),
+                (503, "table_full"),
+                (503, "clock_failed"),
+                (503, "store_failed"),
+            ]
+        );
+    }
+
+    #[test]
+    fn charges_without_a_receipt_where_nothing_was_charged() {
+        assert!(Decision::EXEMPT.is_admitted());
+        assert_eq!(Decision::EXEMPT.into_receipt(), None);
+        let refused = Decision::refused(Reason::Blocked, 5);
+        assert_eq!((refused.quota(), refused.retry_after_ms()), (None, Some(5)));
+    }
+}

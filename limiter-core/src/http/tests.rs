@@ -1,0 +1,176 @@
+use super::*;
+use crate::decision::Receipt;
+use crate::token::HashKey;
+use crate::window::Window;
+use std::string::{String, ToString};
+use std::vec::Vec;
+
+const POLICY: Policy = Policy::pipedrive();
+
+const QUOTA: Quota = Quota {
+    limit: 40,
+    remaining: 0,
+    reset_ms: 1,
+    daily_left: Some(7),
+};
+
+fn lines(decision: &Decision, style: Style) -> Vec<String> {
+    headers(decision, &POLICY, style)
+        .map(|header| std::format!("{}: {}", header.name, header.value))
+        .collect()
+}
+
+#[test]
+fn h1_reports_the_daily_quota_only_where_the_decision_does() {
+    let read = Quota {
+        daily_left: None,
+        ..QUOTA
+    };
+    let token = HashKey::new([0; 16]).token(b"t");
+    let receipt = Receipt::new(token, Window::CLOSED, 1, None);
+    assert_eq!(
+        lines(&Decision::admitted(read, receipt), Style::PAGE),
+        [
+            "x-ratelimit-limit: 40",
+            "x-ratelimit-remaining: 0",
+            "x-ratelimit-reset: 1"
+        ]
+    );
+    assert_eq!(lines(&Decision::EXEMPT, Style::STANDARDS), [""; 0]);
+    assert_eq!(
+        lines(
+            &Decision::refused(Reason::Unauthenticated, 0),
+            Style::STANDARDS
+        ),
+        [""; 0]
+    );
+    assert_eq!(
+        lines(&Decision::refused(Reason::Blocked, 299_001), Style::PAGE),
+        ["retry-after: 300"]
+    );
+    assert_eq!(
+        lines(&Decision::refused(Reason::StoreFailed, 1_000), Style::PAGE),
+        ["retry-after: 1"]
+    );
+}
+
+#[test]
+fn h2_rounds_seconds_up_and_never_to_zero() {
+    let cases = [
+        (0, 1),
+        (1, 1),
+        (999, 1),
+        (1_000, 1),
+        (1_001, 2),
+        (2_000, 2),
+        (u32::MAX, 4_294_968),
+    ];
+    for (millis, expected) in cases {
+        assert_eq!(seconds(millis), expected, "{millis} ms");
+    }
+}
+
+#[test]
+fn h3_writes_the_fields_of_the_draft() {
+    let decision = Decision::limited(Reason::Daily, QUOTA, 3_600_000);
+    assert_eq!(
+        lines(&decision, Style::STANDARDS)[5..],
+        [
+            "ratelimit-policy: \"window\";q=40;w=2, \"daily\";q=10000;w=86400",
+            "ratelimit: \"window\";r=0;t=1, \"daily\";r=7;t=3600"
+        ]
+    );
+    let body = body(&decision, &POLICY, Style::STANDARDS).expect("a refusal");
+    assert_eq!(body.content_type, "application/problem+json");
+    assert!(body.text.contains("\"violated-policies\":[\"daily\"]"));
+    assert!(body.text.contains("http-problem-types#quota-exceeded"));
+}
+
+#[test]
+fn h3_names_the_limit_that_a_cost_exceeds() {
+    let decision = Decision::limited(Reason::CostExceedsLimit, QUOTA, 0);
+    let violated = |policy| {
+        body(&decision, &policy, Style::STANDARDS)
+            .expect("a refusal")
+            .text
+    };
+    assert_eq!(violated(POLICY), WINDOW_PROBLEM);
+    let small_day = Policy::builder()
+        .plan(crate::Plan::new(0), 40, 40)
+        .daily_limit(39)
+        .build()
+        .expect("a policy");
+    assert_eq!(violated(small_day), DAILY_PROBLEM);
+}
+
+#[test]
+fn writes_whole_refusals() {
+    let mut out = String::new();
+    let decision = Decision::limited(
+        Reason::Window,
+        Quota {
+            daily_left: None,
+            ..QUOTA
+        },
+        1_500,
+    );
+    write_refusal(&mut out, &decision, &POLICY, Style::PAGE).expect("a String takes all");
+    assert_eq!(
+        out,
+        "HTTP/1.1 429 Too Many Requests\r\nx-ratelimit-limit: 40\r\nx-ratelimit-remaining: 0\r\n\
+         x-ratelimit-reset: 1\r\nretry-after: 2\r\ncontent-type: application/json\r\n\
+         content-length: 62\r\n\r\n\
+         {\"success\":false,\"error\":\"request over limit\",\"errorCode\":429}"
+    );
+    out.clear();
+    write_refusal(&mut out, &Decision::EXEMPT, &POLICY, Style::PAGE).expect("writes nothing");
+    assert_eq!(out, "");
+}
+
+#[test]
+fn fits_the_longest_header_and_response_into_their_buffers() {
+    let longest = Quota {
+        limit: Window::MAX_LIMIT,
+        remaining: Window::MAX_LIMIT,
+        reset_ms: 172_799_999,
+        daily_left: Some(u32::MAX),
+    };
+    let policy = Policy::builder()
+        .window(Policy::MAX_WINDOW)
+        .plan(crate::Plan::new(0), 1, 1)
+        .daily_limit(u32::MAX)
+        .build()
+        .expect("a policy");
+    for reason in Reason::ALL {
+        let decision = Decision::limited(reason, longest, u32::MAX);
+        assert_eq!(headers(&decision, &policy, Style::STANDARDS).count(), 7);
+        let mut response = heapless::String::<MAX_RESPONSE>::new();
+        assert!(
+            write_refusal(&mut response, &decision, &policy, Style::STANDARDS).is_ok(),
+            "{reason}"
+        );
+        let mut short = heapless::String::<100>::new();
+        assert!(write_refusal(&mut short, &decision, &policy, Style::PAGE).is_err());
+    }
+}
+
+#[test]
+fn blocks_with_a_page_that_says_so() {
+    let body = body(
+        &Decision::refused(Reason::Blocked, 1),
+        &POLICY,
+        Style::STANDARDS,
+    )
+    .expect("a body");
+    assert_eq!(body.content_type, "text/html; charset=utf-8");
+    assert!(body.text.contains("Access denied"));
+}
+
+proptest::proptest! {
+    #[test]
+    fn writes_numbers_like_the_standard_library(number: u32) {
+        let mut out = String::new();
+        write_number(&mut out, number).unwrap();
+        proptest::prop_assert_eq!(out, number.to_string());
+    }
+}

@@ -1,0 +1,275 @@
+//! The rows of the two tables: 32 bytes a token, 24 bytes a user.
+
+use crate::abuse::Abuse;
+use crate::daily::{Day, Strikes};
+use crate::policy::{Plan, Policy};
+use crate::request::{Kind, Registration, TokenLimit};
+use crate::rules::Account;
+use crate::table::Row;
+use crate::time::Instant;
+use crate::token::TokenId;
+use crate::window::Window;
+
+/// What a limiter keeps of one token: [`TokenRow::SIZE`] bytes, opaque.
+///
+/// It is public so that the memory can be yours: an array, a `Box<[TokenRow]>`, a
+/// `&'static mut [TokenRow]` in a memory region of your choice.
+#[derive(Clone, Copy, Debug)]
+pub struct TokenRow {
+    id: u64,
+    pub(super) window: Window,
+    pub(super) abuse: Abuse,
+    /// The place of the user's row.
+    pub(super) user: u32,
+    terms: Terms,
+}
+
+impl TokenRow {
+    /// Bytes a row takes, on every target.
+    pub const SIZE: usize = 32;
+
+    /// A row that holds nothing.
+    pub const VACANT: Self = Self {
+        id: 0,
+        window: Window::CLOSED,
+        abuse: Abuse::CLEAN,
+        user: 0,
+        terms: Terms(0),
+    };
+
+    pub(super) const fn new(token: TokenId, user: u32, terms: Terms) -> Self {
+        Self {
+            id: token.as_u64(),
+            user,
+            terms,
+            ..Self::VACANT
+        }
+    }
+
+    pub(super) const fn terms(&self) -> Terms {
+        self.terms
+    }
+
+    pub(super) const fn set_terms(&mut self, terms: Terms) {
+        self.terms = terms;
+    }
+
+    /// Whether the row could not be told from a new one (T2), pins aside.
+    pub(super) const fn is_like_new(&self, policy: &Policy, now: Instant) -> bool {
+        let window_closed = !self.window.settle(now, policy.window_ms).is_open();
+        let forgotten = match &policy.block {
+            Some(rule) => self.abuse.is_forgotten(now, rule),
+            None => true,
+        };
+        window_closed && forgotten
+    }
+
+    /// Whether a token may take this row (T2).
+    pub(super) const fn is_evictable(&self, policy: &Policy, now: Instant) -> bool {
+        !self.terms.is_pinned() && self.is_like_new(policy, now)
+    }
+
+    /// Joins the row and its user's for one decision; without a user the request must not count
+    /// daily.
+    #[inline]
+    pub(super) fn account(&self, token: TokenId, user: Option<&UserRow>) -> Account {
+        let (day, strikes) = match user {
+            Some(user) => (user.day, user.strikes()),
+            None => (Day::new(0, 0), Strikes::NONE),
+        };
+        Account {
+            token,
+            kind: self.terms.kind(),
+            limit: self.terms.limit(),
+            window: self.window,
+            abuse: self.abuse,
+            user: self.user,
+            day,
+            strikes,
+        }
+    }
+}
+
+impl Default for TokenRow {
+    fn default() -> Self {
+        Self::VACANT
+    }
+}
+
+impl Row for TokenRow {
+    const VACANT: Self = Self::VACANT;
+
+    #[inline]
+    fn id(&self) -> u64 {
+        self.id
+    }
+}
+
+/// What was agreed on for a token, in 32 bits: the window limit in bits 0 to 19, the plan in bits
+/// 20 to 22, and four flags.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Terms(u32);
+
+impl Terms {
+    /// `limit` is in force: the plan's, or the token's own.
+    pub(super) const fn new(registration: &Registration, limit: u32) -> Self {
+        let kind = match registration.kind {
+            Kind::ApiToken => 0,
+            Kind::AccessToken => ACCESS_TOKEN,
+        };
+        let pinned = if registration.pinned { PINNED } else { 0 };
+        Self(kind | pinned).with_limit(registration.limit, limit)
+    }
+
+    pub(super) const fn with_limit(self, chosen: TokenLimit, limit: u32) -> Self {
+        let base = self.0 & !(LIMIT | PLAN | OWN);
+        match chosen {
+            TokenLimit::Own(_) => Self(base | OWN | (limit & LIMIT)),
+            TokenLimit::Plan(plan) => {
+                Self(base | (widen8(plan.index()) << PLAN_SHIFT) & PLAN | (limit & LIMIT))
+            }
+        }
+    }
+
+    pub(super) const fn revoked(self, revoked: bool) -> Self {
+        if revoked {
+            Self(self.0 | REVOKED)
+        } else {
+            Self(self.0 & !REVOKED)
+        }
+    }
+
+    pub(super) const fn unpinned(self) -> Self {
+        Self(self.0 & !PINNED)
+    }
+
+    #[inline]
+    pub(super) const fn limit(self) -> u32 {
+        self.0 & LIMIT
+    }
+
+    /// The plan whose limit is in force, `None` if the token has its own.
+    pub(super) const fn plan(self) -> Option<Plan> {
+        if self.0 & OWN != 0 {
+            return None;
+        }
+        let [index, ..] = ((self.0 & PLAN) >> PLAN_SHIFT).to_le_bytes();
+        Some(Plan::new(index))
+    }
+
+    #[inline]
+    pub(super) const fn kind(self) -> Kind {
+        if self.0 & ACCESS_TOKEN == 0 {
+            Kind::ApiToken
+        } else {
+            Kind::AccessToken
+        }
+    }
+
+    pub(super) const fn is_pinned(self) -> bool {
+        self.0 & PINNED != 0
+    }
+
+    #[inline]
+    pub(super) const fn is_revoked(self) -> bool {
+        self.0 & REVOKED != 0
+    }
+}
+
+/// What a limiter keeps of one user: [`UserRow::SIZE`] bytes, opaque. See [`TokenRow`].
+#[derive(Clone, Copy, Debug)]
+pub struct UserRow {
+    id: u64,
+    pub(super) day: Day,
+    last_strike: u32,
+    /// Tokens that refer to this row. At the largest number it stays there for ever, and the row
+    /// with it.
+    tokens: u16,
+    strikes: u8,
+}
+
+impl UserRow {
+    /// Bytes a row takes, on every target.
+    pub const SIZE: usize = 24;
+
+    /// A row that holds nothing.
+    pub const VACANT: Self = Self {
+        id: 0,
+        day: Day::new(0, 0),
+        last_strike: 0,
+        tokens: 0,
+        strikes: 0,
+    };
+
+    pub(super) const fn new(id: u64) -> Self {
+        Self { id, ..Self::VACANT }
+    }
+
+    pub(super) const fn strikes(&self) -> Strikes {
+        Strikes::new(self.strikes, self.last_strike)
+    }
+
+    pub(super) const fn set_strikes(&mut self, strikes: Strikes) {
+        self.strikes = strikes.count();
+        self.last_strike = strikes.last();
+    }
+
+    pub(super) const fn tokens(&self) -> u16 {
+        self.tokens
+    }
+
+    pub(super) const fn add_token(&mut self) {
+        self.tokens = self.tokens.saturating_add(1);
+    }
+
+    pub(super) const fn drop_token(&mut self) {
+        if self.tokens < u16::MAX {
+            self.tokens = self.tokens.saturating_sub(1);
+        }
+    }
+
+    /// Whether the row could not be told from a new one (T2), its tokens aside.
+    pub(super) const fn is_like_new(&self, policy: &Policy, refills: u32) -> bool {
+        let strikes = match policy.daily.mode {
+            crate::daily::DailyMode::FairUse {
+                forgiven_after_days,
+                ..
+            } => self.strikes().settle(refills, forgiven_after_days),
+            _ => self.strikes(),
+        };
+        strikes.count() == 0 && self.day.settle(refills).used() == 0
+    }
+}
+
+impl Default for UserRow {
+    fn default() -> Self {
+        Self::VACANT
+    }
+}
+
+impl Row for UserRow {
+    const VACANT: Self = Self::VACANT;
+
+    fn id(&self) -> u64 {
+        self.id
+    }
+}
+
+#[allow(clippy::as_conversions, reason = "lossless; `u32::from` is not const")]
+const fn widen8(value: u8) -> u32 {
+    value as u32
+}
+
+const LIMIT: u32 = Window::MAX_LIMIT;
+const PLAN_SHIFT: u32 = 20;
+const PLAN: u32 = 0b111 << PLAN_SHIFT;
+const ACCESS_TOKEN: u32 = 1 << 23;
+const OWN: u32 = 1 << 24;
+const PINNED: u32 = 1 << 25;
+const REVOKED: u32 = 1 << 26;
+
+const _: () = {
+    assert!(size_of::<TokenRow>() == TokenRow::SIZE);
+    assert!(size_of::<UserRow>() == UserRow::SIZE);
+    assert!(Policy::MAX_PLANS == 8, "three bits tell the plan");
+};

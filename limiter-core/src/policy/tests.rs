@@ -1,0 +1,154 @@
+use super::*;
+use crate::window::Window;
+use std::string::ToString;
+
+fn one_plan() -> PolicyBuilder {
+    Policy::builder().plan(Plan::new(0), 1, 1)
+}
+
+fn error_of(builder: PolicyBuilder) -> (PolicyError, std::string::String) {
+    let error = builder.build().expect_err("a wrong policy");
+    (error, error.to_string())
+}
+
+#[test]
+fn holds_the_numbers_of_the_page() {
+    let page = Policy::pipedrive();
+    let limits = [
+        Plan::ESSENTIAL,
+        Plan::ADVANCED,
+        Plan::PROFESSIONAL,
+        Plan::ENTERPRISE,
+    ]
+    .map(|plan| [Kind::ApiToken, Kind::AccessToken].map(|kind| page.window_limit(plan, kind)));
+    assert_eq!(
+        limits,
+        [[20, 80], [40, 160], [80, 320], [120, 480]].map(|pair: [u32; 2]| pair.map(Some))
+    );
+    assert_eq!(page.window_limit(Plan::new(4), Kind::ApiToken), None);
+    assert_eq!(page.window_limit(Plan::new(255), Kind::ApiToken), None);
+    assert_eq!((page.window_ms(), page.daily().limit), (2_000, 10_000));
+    assert_eq!(page.daily().mode, DailyMode::Strict);
+    assert!(page.writes().contains(Method::Put) && !page.writes().contains(Method::Patch));
+    let block = page.block().expect("a block");
+    assert_eq!(
+        (block.offences(), block.within_ms(), block.duration_ms()),
+        (100, 60_000, 300_000)
+    );
+    assert!(!block.extend_on_hit());
+    assert_eq!(Policy::default(), page);
+}
+
+#[test]
+fn refuses_each_wrong_number_and_says_which() {
+    let secs = Duration::from_secs;
+    let cases = [
+        (
+            one_plan().window(secs(0)),
+            "the window must be longer than 0",
+        ),
+        (
+            one_plan().window(Duration::from_micros(1_500)),
+            "the window must be a whole number of milliseconds, at most 24 hours",
+        ),
+        (
+            one_plan().window(secs(86_400) + Duration::from_millis(1)),
+            "the window must be a whole number of milliseconds, at most 24 hours",
+        ),
+        (
+            one_plan().window(Duration::MAX),
+            "the window must be a whole number of milliseconds, at most 24 hours",
+        ),
+        (
+            one_plan().plan(Plan::new(1), 0, 1),
+            "a window limit must be at least 1",
+        ),
+        (
+            one_plan().plan(Plan::new(1), 1, 0),
+            "a window limit must be at least 1",
+        ),
+        (
+            one_plan().plan(Plan::new(1), 1 << 20, 1),
+            "a window limit must be at most 1048575, not 1048576",
+        ),
+        (
+            one_plan().plan(Plan::new(8), 1, 1),
+            "a policy holds plans 0 to 7, not 8",
+        ),
+        (Policy::builder(), "a policy needs at least one plan"),
+        (
+            one_plan().daily_limit(0),
+            "the daily limit must be at least 1",
+        ),
+        (
+            one_plan().daily_mode(DailyMode::FairUse {
+                tolerated_days: 1,
+                forgiven_after_days: 0,
+            }),
+            "strikes must be forgiven after at least 1 day",
+        ),
+        (
+            one_plan().block(0, secs(1), secs(1)),
+            "a block must take at least 1 offence",
+        ),
+        (
+            one_plan().block(1 << 19, secs(1), secs(1)),
+            "a block must take at most 524287 offences, not 524288",
+        ),
+        (
+            one_plan().block(1, secs(0), secs(1)),
+            "the offence period must be a whole number of milliseconds, from 1 to 4294967295",
+        ),
+        (
+            one_plan().block(1, secs(1), Duration::from_millis(1 << 32)),
+            "the block must last a whole number of milliseconds, from 1 to 4294967295",
+        ),
+        (
+            one_plan().extend_block_on_hit(true),
+            "a policy without a block cannot extend one",
+        ),
+    ];
+    for (builder, message) in cases {
+        assert_eq!(error_of(builder).1, message);
+    }
+}
+
+#[test]
+fn accepts_every_largest_number() {
+    let policy = Policy::builder()
+        .window(Policy::MAX_WINDOW)
+        .plan(Plan::new(7), Window::MAX_LIMIT, Window::MAX_LIMIT)
+        .daily_limit(u32::MAX)
+        .block(
+            524_287,
+            Duration::from_millis(4_294_967_295),
+            Duration::from_millis(4_294_967_295),
+        )
+        .extend_block_on_hit(true)
+        .utc_floor(UnixTime::EPOCH)
+        .writes(Methods::NONE)
+        .build();
+    assert!(policy.is_ok_and(|p| p.block().is_some_and(|b| b.extend_on_hit())));
+}
+
+#[test]
+fn reports_the_first_of_several_errors() {
+    let (error, _) = error_of(one_plan().daily_limit(0).window(Duration::ZERO));
+    assert_eq!(error, PolicyError::ZeroDailyLimit);
+}
+
+#[test]
+fn drops_a_block_that_is_taken_back() {
+    let rule = Duration::from_secs(1);
+    assert!(
+        one_plan()
+            .block(1, rule, rule)
+            .no_block()
+            .build()
+            .is_ok_and(|p| p.block().is_none())
+    );
+    assert_eq!(
+        BlockRule::new(0, rule, rule),
+        Err(PolicyError::ZeroOffences)
+    );
+}

@@ -1,0 +1,255 @@
+//! The fixed table of tokens, by keyed id (SPEC 8).
+//!
+//! Open addressing with linear probing and Robin Hood insertion: a row that is farther from its
+//! home takes the place of one that is nearer. That keeps probes short even in a full table, and
+//! needs no tombstones, since removal shifts the following rows back. The longest distance of any
+//! row from its home is kept, so a miss ends there: at most [`Table::longest_probe`] rows are
+//! looked at (T5). An id is a keyed hash, so nobody without the key can make probes long.
+//!
+//! This file knows rows and ids, no rule.
+
+use crate::math;
+
+/// Something that a [`Table`] or the users' rows can be found by.
+pub(crate) trait Row: Copy {
+    /// A row that holds nothing.
+    const VACANT: Self;
+
+    /// The keyed id, 0 if the row is vacant.
+    fn id(&self) -> u64;
+}
+
+/// Rows of type `R` in storage `S`, found by id.
+#[derive(Clone, Debug)]
+pub(crate) struct Table<S> {
+    rows: S,
+    /// The longest distance of any row from its home.
+    reach: u32,
+    occupied: u32,
+}
+
+impl<S> Table<S> {
+    /// A table over rows that are all vacant.
+    pub(crate) const fn new(rows: S) -> Self {
+        Self {
+            rows,
+            reach: 0,
+            occupied: 0,
+        }
+    }
+
+    /// How many rows hold something.
+    pub(crate) const fn occupied(&self) -> u32 {
+        self.occupied
+    }
+
+    /// The most rows that a look-up visits.
+    pub(crate) const fn longest_probe(&self) -> u32 {
+        self.reach.saturating_add(1)
+    }
+
+    pub(crate) fn rows<R>(&self) -> &[R]
+    where
+        S: AsRef<[R]>,
+    {
+        self.rows.as_ref()
+    }
+
+    pub(crate) fn rows_mut<R>(&mut self) -> &mut [R]
+    where
+        S: AsMut<[R]>,
+    {
+        self.rows.as_mut()
+    }
+
+    /// The row of an id. Visits at most [`Table::longest_probe`] rows.
+    #[inline]
+    pub(crate) fn find_mut<R: Row>(&mut self, id: u64) -> Option<&mut R>
+    where
+        S: AsMut<[R]>,
+    {
+        let rows = self.rows.as_mut();
+        let home = home(id, rows.len());
+        let (before, from_home) = rows.split_at_mut_checked(home)?;
+        let mut visits = math::to_index(self.reach).saturating_add(1);
+        for row in from_home.iter_mut().take(visits) {
+            visits = visits.wrapping_sub(1);
+            if row.id() == id {
+                return Some(row);
+            }
+            if row.id() == 0 {
+                return None;
+            }
+        }
+        // Over the end of the table, to its beginning.
+        before
+            .iter_mut()
+            .take(visits)
+            .take_while(|row| row.id() != 0)
+            .find(|row| row.id() == id)
+    }
+
+    /// Where the row of an id is. Visits at most [`Table::longest_probe`] rows.
+    pub(crate) fn position<R: Row>(&self, id: u64) -> Option<usize>
+    where
+        S: AsRef<[R]>,
+    {
+        let rows = self.rows.as_ref();
+        let mut index = home(id, rows.len());
+        for _ in 0..=self.reach {
+            let row = rows.get(index)?;
+            if row.id() == id {
+                return Some(index);
+            }
+            if row.id() == 0 {
+                return None;
+            }
+            index = next(index, rows.len());
+        }
+        None
+    }
+
+    /// Whether no row is vacant.
+    pub(crate) fn is_full<R>(&self) -> bool
+    where
+        S: AsRef<[R]>,
+    {
+        math::to_index(self.occupied) >= self.rows.as_ref().len()
+    }
+
+    /// The first row, from the home of `id` on and around the table, that `wanted` accepts.
+    /// *O*(rows).
+    pub(crate) fn search<R: Row>(&self, id: u64, wanted: impl Fn(&R) -> bool) -> Option<usize>
+    where
+        S: AsRef<[R]>,
+    {
+        let rows = self.rows.as_ref();
+        let mut index = home(id, rows.len());
+        for _ in 0..rows.len() {
+            if wanted(rows.get(index)?) {
+                return Some(index);
+            }
+            index = next(index, rows.len());
+        }
+        None
+    }
+
+    /// Puts a row of a new id in, moving others if they are nearer to their home. A full table
+    /// stays as it is: the caller makes room first. *O*(rows) at worst.
+    pub(crate) fn insert<R: Row>(&mut self, row: R)
+    where
+        S: AsRef<[R]> + AsMut<[R]>,
+    {
+        if self.is_full() {
+            return;
+        }
+        let rows = self.rows.as_mut();
+        let length = rows.len();
+        let mut carried = row;
+        let mut index = home(carried.id(), length);
+        let mut distance = 0_u32;
+        for _ in 0..length {
+            let Some(slot) = rows.get_mut(index) else {
+                return;
+            };
+            if slot.id() == 0 {
+                *slot = carried;
+                self.reach = self.reach.max(distance);
+                self.occupied = self.occupied.saturating_add(1);
+                return;
+            }
+            let theirs = distance_from_home(slot.id(), index, length);
+            if theirs < distance {
+                self.reach = self.reach.max(distance);
+                (carried, *slot) = (*slot, carried);
+                distance = theirs;
+            }
+            index = next(index, length);
+            distance = distance.saturating_add(1);
+        }
+    }
+
+    /// Takes the row at `index` out and shifts the rows behind it back. *O*(rows) at worst.
+    pub(crate) fn remove<R: Row>(&mut self, index: usize)
+    where
+        S: AsRef<[R]> + AsMut<[R]>,
+    {
+        let rows = self.rows.as_mut();
+        let length = rows.len();
+        let mut hole = index;
+        let mut longest_moved = match rows.get(hole) {
+            Some(row) if row.id() != 0 => distance_from_home(row.id(), hole, length),
+            _ => return,
+        };
+        for _ in 0..length {
+            let following = next(hole, length);
+            let moved = match rows.get(following) {
+                Some(row) if row.id() != 0 => *row,
+                _ => break,
+            };
+            let distance = distance_from_home(moved.id(), following, length);
+            if distance == 0 || following == index {
+                break;
+            }
+            longest_moved = longest_moved.max(distance);
+            if let Some(slot) = rows.get_mut(hole) {
+                *slot = moved;
+            }
+            hole = following;
+        }
+        if let Some(slot) = rows.get_mut(hole) {
+            *slot = R::VACANT;
+        }
+        self.occupied = self.occupied.saturating_sub(1);
+        if longest_moved >= self.reach {
+            self.measure_reach();
+        }
+    }
+
+    fn measure_reach<R: Row>(&mut self)
+    where
+        S: AsRef<[R]>,
+    {
+        let rows = self.rows.as_ref();
+        let mut reach = 0;
+        for (index, row) in rows.iter().enumerate() {
+            if row.id() != 0 {
+                reach = reach.max(distance_from_home(row.id(), index, rows.len()));
+            }
+        }
+        self.reach = reach;
+    }
+}
+
+/// Where the probing for an id begins: its high bits, scaled to the number of rows.
+#[inline]
+pub(crate) fn home(id: u64, rows: usize) -> usize {
+    let rows = math::from_index(rows);
+    let index = if rows <= 1 << 16 {
+        // 32-bit arithmetic alone: a Cortex-M0 has no wider multiplication.
+        (math::high32(id) >> 16).wrapping_mul(rows) >> 16
+    } else {
+        math::scale(math::high32(id), rows)
+    };
+    math::to_index(index)
+}
+
+/// The place after `index`, around the end.
+#[inline]
+pub(crate) fn next(index: usize, rows: usize) -> usize {
+    let following = index.wrapping_add(1);
+    if following >= rows { 0 } else { following }
+}
+
+fn distance_from_home(id: u64, index: usize, rows: usize) -> u32 {
+    let home = home(id, rows);
+    let distance = if index >= home {
+        index.wrapping_sub(home)
+    } else {
+        index.wrapping_add(rows).wrapping_sub(home)
+    };
+    math::from_index(distance)
+}
+
+#[cfg(test)]
+mod tests;

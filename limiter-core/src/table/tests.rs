@@ -1,0 +1,137 @@
+use super::*;
+use proptest::prelude::*;
+use std::vec::Vec;
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Plain(u64);
+
+impl Row for Plain {
+    const VACANT: Self = Self(0);
+    fn id(&self) -> u64 {
+        self.0
+    }
+}
+
+type Small = Table<[Plain; 8]>;
+
+fn empty() -> Small {
+    Table::new([Plain::VACANT; 8])
+}
+
+/// An id whose home is the given eighth of the table.
+fn id(home: u64, serial: u64) -> u64 {
+    (home << 61) | serial
+}
+
+fn holds(table: &Small, id: u64) -> bool {
+    table.position(id).is_some()
+}
+
+#[test]
+fn spreads_homes_evenly_over_any_number_of_rows() {
+    for rows in [1, 7, 32, 1000, 65_536, 65_537, 1_000_000] {
+        assert_eq!(home(0, rows), 0);
+        assert_eq!(home(u64::MAX, rows), rows - 1);
+        assert_eq!(home(1 << 63, rows), rows / 2);
+    }
+    assert_eq!(home(u64::MAX, 0), 0);
+}
+
+#[test]
+fn finds_rows_around_the_end_of_the_table() {
+    let mut table = empty();
+    for serial in 1..=4 {
+        table.insert(Plain(id(7, serial)));
+    }
+    assert_eq!(table.longest_probe(), 4);
+    for serial in 1..=4 {
+        let found = table.find_mut::<Plain>(id(7, serial)).map(|row| row.0);
+        assert_eq!(found, Some(id(7, serial)));
+    }
+    assert!(table.find_mut::<Plain>(id(7, 5)).is_none());
+    assert!(!holds(&table, id(6, 1)));
+}
+
+#[test]
+fn ends_a_miss_at_the_longest_distance_in_a_full_table() {
+    let mut table = empty();
+    for home in 0..8 {
+        table.insert(Plain(id(home, 1)));
+    }
+    assert!(table.is_full());
+    assert_eq!(table.longest_probe(), 1);
+    table.insert(Plain(id(0, 2)));
+    assert!(!holds(&table, id(0, 2)), "a full table stays as it is");
+}
+
+#[test]
+fn shortens_the_probe_again_when_the_farthest_row_goes() {
+    let mut table = empty();
+    (1..=5).for_each(|serial| table.insert(Plain(id(2, serial))));
+    assert_eq!(table.longest_probe(), 5);
+    let first = table.position(id(2, 1)).expect("present");
+    table.remove(first);
+    assert_eq!((table.longest_probe(), table.occupied()), (4, 4));
+}
+
+#[test]
+fn searches_from_the_home_around_the_table() {
+    let mut table = empty();
+    (0..8).for_each(|home| table.insert(Plain(id(home, 1))));
+    assert_eq!(
+        table.search(id(6, 9), |row: &Plain| row.0 == id(1, 1)),
+        Some(1)
+    );
+    assert_eq!(table.search(id(6, 9), |_: &Plain| false), None);
+}
+
+#[test]
+fn works_without_rows() {
+    let mut table = Table::new([Plain::VACANT; 0]);
+    table.insert(Plain(5));
+    table.remove::<Plain>(0);
+    assert!(table.is_full() && table.find_mut::<Plain>(5).is_none());
+    assert_eq!(table.position::<Plain>(5), None);
+}
+
+proptest! {
+    #[test]
+    fn holds_what_a_set_holds_under_any_insertions_and_removals(
+        operations in prop::collection::vec((0_u64..8, 1_u64..4, any::<bool>()), 0..200),
+    ) {
+        let mut table = empty();
+        let mut set: Vec<u64> = Vec::new();
+        for (home, serial, add) in operations {
+            let changed = id(home, serial);
+            let known = set.iter().position(|&x| x == changed);
+            match (add, known) {
+                (true, None) if set.len() < 8 => {
+                    table.insert(Plain(changed));
+                    set.push(changed);
+                }
+                (false, Some(place)) => {
+                    table.remove(table.position(changed).unwrap());
+                    set.swap_remove(place);
+                }
+                _ => {}
+            }
+            prop_assert_eq!(table.occupied() as usize, set.len());
+            let longest = table.rows().iter().enumerate()
+                .filter(|(_, row)| row.0 != 0)
+                .map(|(index, row)| distance_from_home(row.0, index, 8))
+                .max()
+                .unwrap_or(0);
+            prop_assert_eq!(table.longest_probe(), longest + 1);
+            for home in 0..8 {
+                for serial in 1..4 {
+                    let wanted = id(home, serial);
+                    prop_assert_eq!(holds(&table, wanted), set.contains(&wanted));
+                    prop_assert_eq!(
+                        table.find_mut::<Plain>(wanted).is_some(),
+                        set.contains(&wanted)
+                    );
+                }
+            }
+        }
+    }
+}

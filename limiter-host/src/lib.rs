@@ -1,0 +1,3 @@
+//! The host side of `limiter-core`.
+#![forbid(unsafe_code)]
+pub use limiter_core as core;
