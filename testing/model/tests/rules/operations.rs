@@ -66,12 +66,17 @@ fn p2_a_refund_goes_back_to_the_window_and_to_the_day() {
     let mut model = pipedrive();
     let post = receipt(&mut model, &post(1, 7), at(0));
     let read = receipt(&mut model, &get(1, 3), at(0));
-    assert_eq!(back(&mut model, post, at(1_999)), (7, 7));
+    assert_eq!(
+        back(&mut model, read, at(1_999)),
+        (3, 0),
+        "a read did not count daily"
+    );
     assert_eq!(
         (model.used_in_window(1, at(1_999)), model.used_today(1)),
-        (3, 0)
+        (7, 7)
     );
-    assert_eq!(back(&mut model, read, at(1_999)), (3, 0));
+    assert_eq!(back(&mut model, post, at(1_999)), (7, 7));
+    assert_eq!(model.used_today(1), 0);
     assert_eq!(model.used_in_window(1, at(1_999)), 0);
     assert_eq!(model.window_start_ms(1), Some(0), "the window stays open");
 }
@@ -93,6 +98,20 @@ fn p2_a_window_that_has_ended_gets_nothing_back() {
         (model.used_in_window(1, at(4_000)), model.used_today(1)),
         (5, 5)
     );
+}
+
+#[test]
+fn p2_a_refund_never_brings_a_window_below_0_used() {
+    // Time that goes back may open another window with the same start, which is how it is known.
+    let mut model = pipedrive();
+    let first = receipt(&mut model, &get(1, 7), at(1_000));
+    assert!(
+        !admits(&mut model, &get(1, 41), at(3_000)),
+        "the window expires"
+    );
+    assert!(admits(&mut model, &get(1, 5), at(1_000)));
+    assert_eq!(back(&mut model, first, at(1_000)), (5, 0));
+    assert_eq!(model.used_in_window(1, at(1_000)), 0);
 }
 
 #[test]
@@ -237,4 +256,25 @@ fn unblock_lifts_a_block_and_nothing_else() {
     assert!(model.unblock(1));
     let decision = model.check(&get(1, 1), at(3));
     assert_eq!(refused(&decision), Some((Reason::Window, Some(1_997))));
+}
+
+#[test]
+fn p4_user_and_kind_change_only_when_a_revoked_token_is_registered_again() {
+    let mut model = pipedrive();
+    assert!(admits(&mut model, &post(1, 15), at(0)));
+    model.register(1, 9, Kind::AccessToken, Limit::Plan(2));
+    let decision = model.check(&post(1, 1), at(1));
+    assert_eq!(
+        (decision.limit, decision.daily_left),
+        (Some(80), Some(9_984))
+    );
+
+    assert!(model.revoke(1, at(2)));
+    model.register(1, 9, Kind::ApiToken, Limit::Plan(2));
+    let decision = model.check(&post(1, 1), at(2));
+    assert_eq!(
+        (decision.remaining, decision.daily_left),
+        (Some(63), Some(9_999))
+    );
+    assert_eq!((model.used_today(1), model.used_today(9)), (16, 1));
 }
