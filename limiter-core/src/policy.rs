@@ -71,7 +71,6 @@ impl Policy {
 
     /// Starts a policy: a window of 2 s, a strict daily limit of 10 000 POST and PUT, no block, a
     /// UTC floor of 2020-01-01, and no plan yet.
-    #[must_use]
     pub const fn builder() -> PolicyBuilder {
         PolicyBuilder::new()
     }
