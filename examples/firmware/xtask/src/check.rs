@@ -1,0 +1,170 @@
+//! Runs images and compares; counts what passed and what failed.
+
+use std::{io::Write as _, path::Path, process::ExitCode};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::{
+    compile, drive, expect,
+    image::{self, Image, Profile},
+    log,
+    machine::{self, MACHINES, Machine},
+    qemu::{Emulator, Options, Outcome},
+    workspace,
+};
+
+/// Checks so far.
+#[derive(Default)]
+pub(crate) struct Tally {
+    passed: usize,
+    failed: usize,
+}
+
+impl Tally {
+    /// Counts one check and prints its line.
+    pub(crate) fn count(&mut self, what: &str, result: &Result<(), String>) {
+        match result {
+            Ok(()) => {
+                println!("ok      {what}");
+                self.passed += 1;
+            }
+            Err(why) => {
+                println!("FAILED  {what}: {why}");
+                self.failed += 1;
+            }
+        }
+    }
+
+    /// Prints the sum; the code tells whether all passed.
+    pub(crate) fn finish(&self) -> ExitCode {
+        println!("{} passed, {} failed", self.passed, self.failed);
+        // A run that checked nothing is no success.
+        if self.failed == 0 && self.passed > 0 {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Builds and runs the images with these names, or all; compares, or takes what they say as expected.
+pub(crate) fn run(names: &[&str], bless: bool, tally: &mut Tally) -> Result<()> {
+    let images = image::discover(&workspace())?;
+    for name in names {
+        if !images.iter().any(|image| image.name == *name) {
+            bail!("there is no image {name}");
+        }
+    }
+    let wanted: Vec<&Image> = images
+        .iter()
+        .filter(|image| image.wants.figures.is_empty())
+        .filter(|image| names.is_empty() || names.contains(&image.name.as_str()))
+        .collect();
+    for machine in &MACHINES {
+        let fitting: Vec<&Image> = wanted
+            .iter()
+            .copied()
+            .filter(|image| image.fits(machine))
+            .collect();
+        compile::build(&fitting, machine, Profile::Small)?;
+    }
+    for image in wanted {
+        let mut said = Vec::new();
+        for machine in image.machines() {
+            let result = said_by(image, machine, Profile::Small).and_then(|text| {
+                if !bless {
+                    expect::compare(&image.source, machine, &text)?;
+                }
+                said.push((machine, text));
+                Ok(())
+            });
+            tally.count(&format!("{} on {}", image.name, machine.name), &result);
+        }
+        if bless && said.len() == image.machines().count() {
+            expect::bless(&image.source, &said)?;
+        }
+    }
+    Ok(())
+}
+
+/// Runs one image, checks how it ended, and returns what it said.
+pub(crate) fn said_by(
+    image: &Image,
+    machine: &Machine,
+    profile: Profile,
+) -> Result<String, String> {
+    let elf = compile::elf(image, machine, profile);
+    let outcome = start(image, machine, &elf).map_err(|error| format!("{error:#}"))?;
+    let text = log::text(&elf, &outcome.stdout).map_err(|error| format!("{error:#}"))?;
+    if outcome.code != image.wants.exit {
+        let (code, wanted) = (outcome.code, image.wants.exit);
+        return Err(format!(
+            "ended with {code} instead of {wanted}\n{text}{}",
+            outcome.stderr
+        ));
+    }
+    no_secret(&image.wants.secrets, &outcome.stdout, &text)?;
+    Ok(text)
+}
+
+/// Runs an ELF whose image is not known and shows what it says.
+pub(crate) fn exec(elf: &Path) -> Result<ExitCode> {
+    let machine = machine::of_elf(elf)?;
+    let outcome = Emulator::start(machine, elf, &Options::default())?.finish()?;
+    std::io::stdout().write_all(log::text(elf, &outcome.stdout)?.as_bytes())?;
+    Ok(ExitCode::from(
+        u8::try_from(outcome.code).context("an exit code is a byte")?,
+    ))
+}
+
+fn start(image: &Image, machine: &Machine, elf: &Path) -> Result<Outcome> {
+    let icount = image.wants.icount || !image.wants.figures.is_empty();
+    match &image.wants.drive {
+        Some(driver) => drive::run(driver, machine, elf),
+        None => Emulator::start(
+            machine,
+            elf,
+            &Options {
+                icount,
+                serial: None,
+            },
+        )?
+        .finish(),
+    }
+}
+
+/// Checks that none of `secrets` is in what was said, raw or decoded.
+fn no_secret(secrets: &[String], raw: &[u8], text: &str) -> Result<(), String> {
+    for secret in secrets {
+        let in_raw = raw
+            .windows(secret.len())
+            .any(|window| window == secret.as_bytes());
+        if in_raw || text.contains(secret.as_str()) {
+            return Err("it said a secret".to_owned());
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_a_secret_in_the_raw_bytes_and_in_the_text() {
+        let secrets = ["hush".to_owned()];
+        assert!(no_secret(&secrets, b"\xFFhush\xFF", "").is_err());
+        assert!(no_secret(&secrets, b"", "he said hush.").is_err());
+        assert!(no_secret(&secrets, b"hus", "h ush").is_ok());
+    }
+
+    #[test]
+    fn ends_with_failure_if_one_failed_or_none_was_checked() {
+        let mut tally = Tally::default();
+        assert_eq!(tally.finish(), ExitCode::FAILURE);
+        tally.count("one", &Ok(()));
+        assert_eq!(tally.finish(), ExitCode::SUCCESS);
+        tally.count("two", &Err("it broke".to_owned()));
+        assert_eq!(tally.finish(), ExitCode::FAILURE);
+    }
+}

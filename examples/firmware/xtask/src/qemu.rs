@@ -1,0 +1,142 @@
+//! Runs one image in the emulator, within bounds.
+
+use std::{
+    io::Read,
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::mpsc::{self, Receiver, RecvTimeoutError},
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::machine::Machine;
+
+/// An image in the emulator; killed when dropped.
+pub(crate) struct Emulator {
+    process: Child,
+    stdout: Receiver<Vec<u8>>,
+    stderr: Receiver<Vec<u8>>,
+}
+
+/// How it ended.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    /// What it wrote through semihosting, raw.
+    pub(crate) stdout: Vec<u8>,
+    /// What the emulator complained about.
+    pub(crate) stderr: String,
+    /// The code the image ended with.
+    pub(crate) code: i32,
+}
+
+/// What is special about a run.
+#[derive(Default)]
+pub(crate) struct Options<'a> {
+    /// One instruction takes one nanosecond of the machine's time, and sleeping takes none of ours.
+    pub(crate) icount: bool,
+    /// The Unix socket, listened to by us, that becomes the first UART.
+    pub(crate) serial: Option<&'a Path>,
+}
+
+impl Emulator {
+    /// Starts `elf` on `machine`.
+    pub(crate) fn start(machine: &Machine, elf: &Path, options: &Options<'_>) -> Result<Self> {
+        let mut qemu = Command::new(machine.qemu);
+        qemu.args(["-machine", machine.name]).args(machine.args);
+        qemu.args(["-display", "none", "-monitor", "none"]);
+        qemu.args(["-semihosting-config", "enable=on,target=native"]);
+        match options.serial {
+            Some(socket) => qemu
+                .arg("-serial")
+                .arg(format!("unix:{}", socket.display())),
+            None => qemu.args(["-serial", "null"]),
+        };
+        if options.icount {
+            qemu.args(["-icount", "shift=0,sleep=off"]);
+        }
+        qemu.arg("-kernel").arg(elf);
+        qemu.stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+
+        let mut process = qemu
+            .spawn()
+            .with_context(|| format!("{} does not start; has setup.sh been run?", machine.qemu))?;
+        let stdout = forward(process.stdout.take().context("stdout is piped")?);
+        let stderr = forward(process.stderr.take().context("stderr is piped")?);
+        Ok(Self {
+            process,
+            stdout,
+            stderr,
+        })
+    }
+
+    /// Waits until the image ends.
+    ///
+    /// # Errors
+    ///
+    /// If it is silent for [`SILENCE`] or says more than [`OUTPUT_BYTES`]: then it is taken to hang.
+    pub(crate) fn finish(mut self) -> Result<Outcome> {
+        let stdout = collect(&self.stdout)?;
+        let stderr = String::from_utf8_lossy(&collect(&self.stderr)?).into_owned();
+        let code = self
+            .process
+            .wait()?
+            .code()
+            .context("the emulator was killed")?;
+        Ok(Outcome {
+            stdout,
+            stderr,
+            code,
+        })
+    }
+}
+
+impl Drop for Emulator {
+    fn drop(&mut self) {
+        // Both fail only if it has already ended.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Reads `pipe` on a thread of its own, so that waiting for it can be bounded.
+fn forward(mut pipe: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        let mut buffer = [0; 4096];
+        while let Ok(count @ 1..) = pipe.read(&mut buffer) {
+            if sender.send(buffer[..count].to_vec()).is_err() {
+                break;
+            }
+        }
+    });
+    receiver
+}
+
+fn collect(pipe: &Receiver<Vec<u8>>) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    loop {
+        match pipe.recv_timeout(SILENCE) {
+            Ok(chunk) => bytes.extend(chunk),
+            Err(RecvTimeoutError::Disconnected) => return Ok(bytes),
+            Err(RecvTimeoutError::Timeout) => {
+                let said = String::from_utf8_lossy(&bytes);
+                bail!(
+                    "silent for {} s; before that it said: {said}",
+                    SILENCE.as_secs()
+                );
+            }
+        }
+        if bytes.len() > OUTPUT_BYTES {
+            bail!("says more than {OUTPUT_BYTES} bytes");
+        }
+    }
+}
+
+/// No image computes this long between two words.
+const SILENCE: Duration = Duration::from_secs(60);
+/// No image says more.
+const OUTPUT_BYTES: usize = 4 << 20;
