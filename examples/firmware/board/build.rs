@@ -10,12 +10,20 @@ mod machines {
 fn main() {
     println!("cargo::rerun-if-changed=machines.rs");
     println!("cargo::rerun-if-changed=memory");
-    let names: Vec<String> =
-        machines::MACHINES.iter().map(|machine| format!("{:?}", machine.name)).collect();
-    println!("cargo::rustc-check-cfg=cfg(machine, values({}))", names.join(", "));
+    let names: Vec<String> = machines::MACHINES
+        .iter()
+        .map(|machine| format!("{:?}", machine.name))
+        .collect();
+    println!(
+        "cargo::rustc-check-cfg=cfg(machine, values({}))",
+        names.join(", ")
+    );
 
     let target = env::var("TARGET").expect("cargo sets TARGET");
-    let Some(machine) = machines::MACHINES.iter().find(|machine| machine.target == target) else {
+    let Some(machine) = machines::MACHINES
+        .iter()
+        .find(|machine| machine.target == target)
+    else {
         println!("cargo::error=no machine for target {target}; see board/machines.rs");
         return;
     };

@@ -17,7 +17,11 @@ pub struct Console {
 impl Console {
     /// Opens the host's standard output.
     pub fn open() -> Self {
-        Self { host: io::stdout().ok(), line: [0; LINE_BYTES], len: 0 }
+        Self {
+            host: io::stdout().ok(),
+            line: [0; LINE_BYTES],
+            len: 0,
+        }
     }
 
     /// Sends what is buffered.

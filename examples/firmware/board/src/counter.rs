@@ -21,7 +21,11 @@ pub fn ticks_between(start: u32, end: u32) -> u32 {
 /// Half nanoseconds in a tick (the nRF51's is 62.5 ns).
 pub const HALF_NS_PER_TICK: u32 = hardware::HALF_NS_PER_TICK;
 
-#[cfg(any(machine = "lm3s6965evb", machine = "mps2-an386", machine = "mps2-an505"))]
+#[cfg(any(
+    machine = "lm3s6965evb",
+    machine = "mps2-an386",
+    machine = "mps2-an505"
+))]
 mod hardware {
     use crate::mmio::registers;
 

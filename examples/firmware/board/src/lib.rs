@@ -11,6 +11,7 @@
 #![no_std]
 
 pub mod bench;
+pub mod calibrate;
 mod console;
 pub mod counter;
 mod fault;

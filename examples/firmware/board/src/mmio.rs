@@ -27,10 +27,16 @@ impl<T: Copy> Register<T> {
 }
 
 /// Names the registers of one block: `registers! { BASE: u32; NAME = OFFSET, … }`.
+///
+/// Whoever calls it vouches that base and offsets are the data sheet's, that the width is the bus's, and that none
+/// of the registers starts DMA.
 macro_rules! registers {
     ($base:literal: $width:ty; $($name:ident = $offset:literal),+ $(,)?) => {
         $(
-            // SAFETY: base and offset are the data sheet's, the width is the bus's, and no register here starts DMA.
+            #[allow(
+                clippy::undocumented_unsafe_blocks,
+                reason = "said once, at the macro; the lint does not look there"
+            )]
             const $name: crate::mmio::Register<$width> =
                 unsafe { crate::mmio::Register::at($base + $offset) };
         )+

@@ -10,8 +10,11 @@ use core::{
 
 use critical_section::Mutex;
 
+/// What a tick calls, in interrupt context.
+pub type Handler = fn();
+
 /// Calls `handler` in interrupt context every millisecond from now on; a second call replaces the handler.
-pub fn start(handler: fn()) {
+pub fn start(handler: Handler) {
     critical_section::with(|cs| HANDLER.borrow(cs).set(Some(handler)));
     hardware::start();
 }
@@ -23,16 +26,23 @@ pub fn millis() -> u32 {
 
 fn on_interrupt() {
     // Load and store suffice (Cortex-M0 has no more): this is the only writer.
-    MILLIS.store(MILLIS.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+    MILLIS.store(
+        MILLIS.load(Ordering::Relaxed).wrapping_add(1),
+        Ordering::Relaxed,
+    );
     if let Some(handler) = critical_section::with(|cs| HANDLER.borrow(cs).get()) {
         handler();
     }
 }
 
 static MILLIS: AtomicU32 = AtomicU32::new(0);
-static HANDLER: Mutex<Cell<Option<fn()>>> = Mutex::new(Cell::new(None));
+static HANDLER: Mutex<Cell<Option<Handler>>> = Mutex::new(Cell::new(None));
 
-#[cfg(any(machine = "lm3s6965evb", machine = "mps2-an386", machine = "mps2-an505"))]
+#[cfg(any(
+    machine = "lm3s6965evb",
+    machine = "mps2-an386",
+    machine = "mps2-an505"
+))]
 mod hardware {
     use crate::mmio::registers;
 

@@ -94,7 +94,11 @@ mod hardware {
     #[cfg(machine = "mps2-an505")]
     registers! { 0x5020_0000: u32; DATA = 0x00, STATE = 0x04, CTRL = 0x08, BAUDDIV = 0x10 }
 
-    const CORE_HZ: u32 = if cfg!(machine = "mps2-an386") { 25_000_000 } else { 20_000_000 };
+    const CORE_HZ: u32 = if cfg!(machine = "mps2-an386") {
+        25_000_000
+    } else {
+        20_000_000
+    };
     const STATE_TX_FULL: u32 = 1 << 0;
     const STATE_RX_FULL: u32 = 1 << 1;
     const STATE_RX_OVERRUN: u32 = 1 << 3;

@@ -1,6 +1,9 @@
 //! What several images share.
 
-#![no_std]
+#![cfg_attr(not(test), no_std)]
+#![forbid(unsafe_code)]
+
+pub mod line;
 
 // Linked for its critical-section implementation.
 #[cfg(target_arch = "arm")]
