@@ -176,11 +176,7 @@ where
         };
         let cost = receipt.cost();
         if let Some(row) = self.tokens.find_mut::<TokenRow>(receipt.token())
-            && receipt.is_of_window(row.window)
-            && row
-                .window
-                .settle(now.monotonic(), self.policy.window_ms)
-                .is_open()
+            && receipt.is_of_window(row.window.settle(now.monotonic(), self.policy.window_ms))
         {
             refunded.window = cost.min(row.window.used());
             row.window = row.window.give_back(cost);

@@ -21,8 +21,10 @@ where
     /// Makes a token known.
     ///
     /// A token that is registered already takes over the limit and the pin. A revoked one is
-    /// resumed: what it had used, and a block, stand (P4). In a full table a new token takes the
-    /// row of an idle one, and a new user that of an unused one, if there is such a row (T2).
+    /// resumed with the new user, kind and limit, but what it had used, and a block, stand (P4).
+    /// In a full table a new token takes the row of an idle one, and a new user that of an unused
+    /// one, if there is such a row (T2); where every user's row is held by a token, an idle token
+    /// goes together with its unused user.
     ///
     /// *O*(rows) at worst, when a table is full; else the look-up's few probes.
     ///
@@ -91,7 +93,8 @@ where
         true
     }
 
-    /// Ends a token's block and forgets its offences.
+    /// Ends a token's block, which leaves it without offences; one that is not blocked keeps
+    /// those it has.
     ///
     /// # Errors
     ///
@@ -99,14 +102,17 @@ where
     pub fn unblock(&mut self, token: TokenId) -> Result<(), UpdateError> {
         match self.tokens.find_mut::<TokenRow>(token.as_u64()) {
             Some(row) if !row.terms().is_revoked() => {
-                row.abuse = Abuse::CLEAN;
+                if row.abuse.is_blocked() {
+                    row.abuse = Abuse::CLEAN;
+                }
                 Ok(())
             }
             _ => Err(UpdateError::UnknownToken),
         }
     }
 
-    /// Puts another policy in force; what is used stays (P3). *O*(rows).
+    /// Puts another policy in force; what is used stays (P3). Under a policy without a block
+    /// nobody is blocked. *O*(rows).
     ///
     /// # Errors
     ///
@@ -150,10 +156,10 @@ where
         let Some(row) = self.tokens.rows::<TokenRow>().get(index) else {
             return Err(RegisterError::TableFull);
         };
-        if row.terms().kind() != registration.kind {
+        let revoked = row.terms().is_revoked();
+        if !revoked && row.terms().kind() != registration.kind {
             return Err(RegisterError::OtherKind);
         }
-        let revoked = row.terms().is_revoked();
         let old_place = row.user;
         let same_user = self
             .users
@@ -296,7 +302,7 @@ pub enum RegisterError {
     TableFull,
     /// The token is registered to another user; revoke it first.
     OtherUser,
-    /// The token is known, perhaps revoked, as one of the other kind.
+    /// The token is registered as one of the other kind; revoke it first.
     OtherKind,
     /// The policy has no such plan.
     UnknownPlan {
@@ -312,7 +318,7 @@ impl fmt::Display for RegisterError {
         match self {
             Self::TableFull => f.write_str("the table is full, and no row in it is idle"),
             Self::OtherUser => f.write_str("the token is registered to another user"),
-            Self::OtherKind => f.write_str("the token is known as one of the other kind"),
+            Self::OtherKind => f.write_str("the token is registered as one of the other kind"),
             Self::UnknownPlan { index } => write!(f, "the policy has no plan {index}"),
             Self::Limit(error) => error.fmt(f),
         }
