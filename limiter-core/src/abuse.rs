@@ -59,15 +59,21 @@ impl Abuse {
     #[must_use]
     #[inline]
     pub const fn settle(self, now: Instant, rule: &BlockRule) -> Self {
-        if !self.is_blocked() {
-            return self;
+        if self.is_blocked() {
+            self.settle_block(now, rule)
+        } else {
+            self
         }
+    }
+
+    #[inline(never)]
+    const fn settle_block(self, now: Instant, rule: &BlockRule) -> Self {
         let until = self.0 & MARK;
-        let latest = now.as_millis().wrapping_add(math::widen(rule.duration_ms));
+        let latest = Self::blocked(now, rule);
         if until <= now.as_millis() {
             Self::CLEAN
-        } else if until > latest {
-            Self(BLOCKED | latest)
+        } else if self.0 > latest.0 {
+            latest
         } else {
             self
         }

@@ -9,6 +9,9 @@ use crate::time::{Instant, MILLIS_PER_DAY, Now, SECONDS_PER_DAY, UNITS_PER_DAY, 
 
 /// The accounting day of a limiter.
 ///
+/// Marks are instants in signed milliseconds. OK to add and subtract modulo 2^64 everywhere in
+/// this file: instants are below 2^43 and spans at most days, so no true result comes near 2^63.
+///
 /// ```
 /// use limiter_core::{Instant, Now, UnixTime, calendar::Calendar};
 ///
@@ -92,21 +95,16 @@ impl Calendar {
     #[inline(never)]
     pub const fn wait_ms(&self, now: Now) -> u32 {
         let at = signed(now.monotonic());
-        let mut wait = match now.utc() {
-            Some(utc) => math::widen(self.seconds_left(utc)).wrapping_mul(1000),
-            None => span(at, self.last_change_ms.saturating_add(DAY_MS)),
+        let wait = match now.utc() {
+            Some(utc) => self.seconds_left(utc).wrapping_mul(1000),
+            None => millis_until(at, self.last_change_ms.wrapping_add(DAY_MS)),
         };
-        if self.paced {
-            let paced = span(at, self.earliest_next_ms);
-            if paced > wait {
-                wait = paced;
-            }
-        }
-        if wait > math::widen(MILLIS_PER_DAY) {
-            MILLIS_PER_DAY
+        let paced = if self.paced {
+            millis_until(at, self.earliest_next_ms)
         } else {
-            math::low32(wait)
-        }
+            0
+        };
+        if paced > wait { paced } else { wait }
     }
 
     #[cold]
@@ -115,80 +113,87 @@ impl Calendar {
         let at = signed(now.monotonic());
         self.follow(at);
         let refilled = match now.utc() {
-            Some(utc) => self.feed_utc(at, utc.day()),
-            None => self.is_stale(at) && self.advance(at, None),
+            Some(utc) => self.feed_utc(at, utc.day().wrapping_mul(UNITS_PER_DAY)),
+            None => self.is_stale(at) && self.advance(at, self.following_day()),
         };
-        self.steady_from_ms = self.last_change_ms;
-        if self.paced && self.earliest_next_ms.saturating_sub(PACE_MS) > self.steady_from_ms {
-            self.steady_from_ms = self.earliest_next_ms.saturating_sub(PACE_MS);
-        }
+        let paced_from = self.earliest_next_ms.wrapping_sub(PACE_MS);
+        self.steady_from_ms = if self.paced && paced_from > self.last_change_ms {
+            paced_from
+        } else {
+            self.last_change_ms
+        };
         refilled
     }
 
     /// Lets the marks follow monotonic time that went backwards (D10c).
     const fn follow(&mut self, at: i64) {
-        if !self.started {
+        if !self.started || self.last_change_ms > at {
             self.started = true;
             self.last_change_ms = at;
         }
-        if self.last_change_ms > at {
-            self.last_change_ms = at;
-        }
-        if self.earliest_next_ms > at.saturating_add(PACE_MS) {
-            self.earliest_next_ms = at.saturating_add(PACE_MS);
+        let latest = at.wrapping_add(PACE_MS);
+        if self.earliest_next_ms > latest {
+            self.earliest_next_ms = latest;
         }
     }
 
+    /// Takes the first unit of the current UTC day.
     const fn feed_utc(&mut self, at: i64, today: u32) -> bool {
-        let Some(day) = self.day() else {
+        if self.day_units == NO_DAY {
             // D7: an adoption is not a refill.
             self.last_change_ms = at;
-            self.day_units = today.wrapping_mul(UNITS_PER_DAY);
+            self.day_units = today;
             return false;
-        };
+        }
         // D8, D9.
-        (today > day || (today < day && self.is_stale(at))) && self.advance(at, Some(today))
+        (today > self.day_units || (today < self.day_units && self.is_stale(at)))
+            && self.advance(at, today)
     }
 
     /// Whether 24 h of monotonic time have passed since the last change (D9, D10).
     const fn is_stale(&self, at: i64) -> bool {
-        at.saturating_sub(self.last_change_ms) >= DAY_MS
+        at.wrapping_sub(self.last_change_ms) >= DAY_MS
     }
 
-    /// Advances to the UTC day `to`, or by one day, unless it is too early (D10b).
-    const fn advance(&mut self, at: i64, to: Option<u32>) -> bool {
-        if self.paced && at < self.earliest_next_ms {
-            return false;
+    /// Advances to the UTC day that begins with the unit `to`, unless it is too early (D10b).
+    const fn advance(&mut self, at: i64, to: u32) -> bool {
+        if self.paced {
+            if at < self.earliest_next_ms {
+                return false;
+            }
+            self.earliest_next_ms = self.earliest_next_ms.wrapping_add(PACE_MS);
         }
-        let paced_ms = self.earliest_next_ms.saturating_add(PACE_MS);
-        self.earliest_next_ms = if self.paced && paced_ms > at {
-            paced_ms
-        } else {
-            at
-        };
+        if !self.paced || self.earliest_next_ms < at {
+            self.earliest_next_ms = at;
+        }
         self.paced = true;
         self.last_change_ms = at;
         self.refills = self.refills.wrapping_add(1);
-        // OK because days end at 2^39 s, far below the 32 bits of their units; should an unset
-        // clock count beyond that, the day stays the last one.
-        self.day_units = match to {
-            Some(day) => day.wrapping_mul(UNITS_PER_DAY),
-            None if self.day_units >= LAST_DAY_UNITS => self.day_units,
-            None => self.day_units.wrapping_add(UNITS_PER_DAY),
-        };
+        self.day_units = to;
         true
+    }
+
+    /// The day after the accounting day (D10). An unknown day stays unknown, the last one last.
+    const fn following_day(&self) -> u32 {
+        if self.day_units >= LAST_DAY_UNITS {
+            self.day_units
+        } else {
+            self.day_units.wrapping_add(UNITS_PER_DAY)
+        }
     }
 
     /// Seconds until the accounting day ends by `utc`: 0 if past, at most 24 h.
     const fn seconds_left(&self, utc: UnixTime) -> u32 {
-        let today = utc.units();
-        if self.day_units == NO_DAY || today < self.day_units {
+        let units = utc.units();
+        if units < self.day_units {
             return SECONDS_PER_DAY;
         }
-        if today.wrapping_sub(self.day_units) >= UNITS_PER_DAY {
+        let passed = units.wrapping_sub(self.day_units);
+        if passed >= UNITS_PER_DAY {
             return 0;
         }
-        SECONDS_PER_DAY.saturating_sub(utc.second_of_day())
+        // OK because fewer than 675 units of 128 s have passed: the result is 1 to 86 400.
+        SECONDS_PER_DAY.wrapping_sub((passed << 7) | (math::low32(utc.as_secs()) & 127))
     }
 
     const fn unix_day(&self) -> u32 {
@@ -208,12 +213,15 @@ const fn signed(instant: Instant) -> i64 {
     instant.as_millis().cast_signed()
 }
 
-/// Milliseconds from `from` to `to`, 0 if `to` is earlier.
-const fn span(from: i64, to: i64) -> u64 {
-    if to > from {
-        to.wrapping_sub(from).cast_unsigned()
-    } else {
+/// Milliseconds from `at` to `mark`: 0 if that is past, at most 24 h (D5).
+const fn millis_until(at: i64, mark: i64) -> u32 {
+    let left = mark.wrapping_sub(at);
+    if left <= 0 {
         0
+    } else if left >= DAY_MS {
+        MILLIS_PER_DAY
+    } else {
+        math::low32(left.cast_unsigned())
     }
 }
 

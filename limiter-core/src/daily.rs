@@ -67,7 +67,7 @@ impl DailyRule {
                     return (true, strikes);
                 }
                 let strikes = strikes.settle(refills, forgiven_after_days).strike(refills);
-                (strikes.count <= tolerated_days, strikes)
+                (strikes.count() <= tolerated_days, strikes)
             }
         }
     }
@@ -136,48 +136,58 @@ impl Day {
     }
 }
 
-/// How many accounting days a user went over the limit on, in the mode fair use.
+/// On how many accounting days a user went over the limit, in the mode fair use.
+///
+/// The layout of [`Strikes::to_bits`]: the calendar's number of refills on the last such day,
+/// modulo 2^24 (44 000 years), in the low 24 bits, the count in the high 8; 0 is none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Strikes {
-    /// The last day with a strike, as the calendar's number of refills.
-    last: u32,
-    /// 0 if there are none; stays at 255.
-    count: u8,
-}
+pub struct Strikes(u32);
 
 impl Strikes {
     /// None.
-    pub const NONE: Self = Self { last: 0, count: 0 };
+    pub const NONE: Self = Self(0);
 
     /// `count` strikes, the last one on the accounting day `last`.
     #[must_use]
     pub const fn new(count: u8, last: u32) -> Self {
-        if count == 0 {
-            Self::NONE
-        } else {
-            Self { last, count }
+        match count {
+            0 => Self::NONE,
+            count => Self((widen8(count) << COUNT_SHIFT) | (last & LAST)),
         }
     }
 
-    /// How many, as of the last [`Strikes::settle`].
+    /// The state from its packed form. Every `u32` is a state.
     #[must_use]
-    pub const fn count(self) -> u8 {
-        self.count
+    pub const fn from_bits(bits: u32) -> Self {
+        if bits <= LAST { Self::NONE } else { Self(bits) }
     }
 
-    /// The accounting day of the last strike.
+    /// The packed form.
     #[must_use]
-    pub const fn last(self) -> u32 {
-        self.last
+    pub const fn to_bits(self) -> u32 {
+        self.0
+    }
+
+    /// How many, as of the last [`Strikes::settle`]; stays at 255.
+    #[must_use]
+    pub const fn count(self) -> u8 {
+        let [.., count] = self.0.to_le_bytes();
+        count
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub const fn is_none(self) -> bool {
+        self.0 == 0
     }
 
     /// The strikes as of the accounting day `refills`: all are forgotten once
     /// `forgiven_after_days` refills have followed the last one.
     #[must_use]
     pub const fn settle(self, refills: u32, forgiven_after_days: u16) -> Self {
-        let since = refills.wrapping_sub(self.last);
-        if self.count > 0 && since >= widen16(forgiven_after_days) {
+        let since = refills.wrapping_sub(self.0) & LAST;
+        if since >= widen16(forgiven_after_days) {
             Self::NONE
         } else {
             self
@@ -186,18 +196,23 @@ impl Strikes {
 
     /// Makes the day `refills` a strike, if it is not one already.
     const fn strike(self, refills: u32) -> Self {
-        if self.count > 0 && self.last == refills {
+        if !self.is_none() && self.0 & LAST == refills & LAST {
             return self;
         }
-        Self {
-            last: refills,
-            count: self.count.saturating_add(1),
-        }
+        Self::new(self.count().saturating_add(1), refills)
     }
 }
 
+const COUNT_SHIFT: u32 = 24;
+const LAST: u32 = (1 << COUNT_SHIFT) - 1;
+
 #[allow(clippy::as_conversions, reason = "lossless; `u32::from` is not const")]
 const fn widen16(value: u16) -> u32 {
+    value as u32
+}
+
+#[allow(clippy::as_conversions, reason = "lossless; `u32::from` is not const")]
+const fn widen8(value: u8) -> u32 {
     value as u32
 }
 

@@ -1,6 +1,6 @@
 //! What the limiter answers (SPEC 7).
 
-use crate::token::TokenId;
+use crate::rules::Account;
 use crate::window::Window;
 use core::fmt;
 
@@ -26,16 +26,20 @@ use core::fmt;
 /// assert_eq!(decision.outcome(), Outcome::Refused(Reason::Window));
 /// assert_eq!((decision.status(), decision.retry_after_ms()), (Some(429), Some(2_000)));
 /// ```
-#[derive(Debug, PartialEq, Eq)]
+///
+/// Two decisions are equal if they report the same, receipts aside.
+#[derive(Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[must_use = "a decision that is not looked at limits nobody"]
 pub struct Decision {
-    receipt: Receipt,
-    quota: Quota,
+    /// Means something if the request was admitted and the receipt has a token.
+    pub(crate) receipt: Receipt,
+    /// Means something if `has_quota`.
+    pub(crate) quota: Quota,
     /// 0 where no time is told.
-    retry_after_ms: u32,
-    outcome: Outcome,
-    has_quota: bool,
+    pub(crate) retry_after_ms: u32,
+    pub(crate) outcome: Outcome,
+    pub(crate) has_quota: bool,
 }
 
 impl Decision {
@@ -95,10 +99,10 @@ impl Decision {
     /// decision that charged nothing.
     #[must_use]
     pub fn into_receipt(self) -> Option<Receipt> {
-        if self.receipt.token == 0 {
-            None
-        } else {
+        if self.outcome == Outcome::Admitted && self.receipt.token != 0 {
             Some(self.receipt)
+        } else {
+            None
         }
     }
 
@@ -110,27 +114,6 @@ impl Decision {
         Self::bare(Outcome::Refused(reason), retry_after_ms)
     }
 
-    /// A refusal by a limit.
-    pub(crate) const fn limited(reason: Reason, quota: Quota, retry_after_ms: u32) -> Self {
-        Self {
-            receipt: Receipt::NONE,
-            quota,
-            retry_after_ms,
-            outcome: Outcome::Refused(reason),
-            has_quota: true,
-        }
-    }
-
-    pub(crate) const fn admitted(quota: Quota, receipt: Receipt) -> Self {
-        Self {
-            receipt,
-            quota,
-            retry_after_ms: 0,
-            outcome: Outcome::Admitted,
-            has_quota: true,
-        }
-    }
-
     /// The same decision without a receipt: it charged nothing.
     pub(crate) const fn without_receipt(self) -> Self {
         Self {
@@ -139,6 +122,7 @@ impl Decision {
         }
     }
 
+    #[inline(never)]
     const fn bare(outcome: Outcome, retry_after_ms: u32) -> Self {
         Self {
             receipt: Receipt::NONE,
@@ -154,6 +138,16 @@ impl Decision {
         }
     }
 }
+
+impl PartialEq for Decision {
+    fn eq(&self, other: &Self) -> bool {
+        self.outcome == other.outcome
+            && self.quota() == other.quota()
+            && self.retry_after_ms == other.retry_after_ms
+    }
+}
+
+impl Eq for Decision {}
 
 /// What was decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -274,24 +268,14 @@ impl Receipt {
         user: NOT_DAILY,
     };
 
-    /// `window` is the state after the charge.
+    /// The receipt of a charge that the account has taken already.
     #[inline]
-    pub(crate) const fn new(
-        token: TokenId,
-        window: Window,
-        cost: u32,
-        day: Option<(u32, u32)>,
-    ) -> Self {
-        let charged = Window::CLOSED.charge(window.start(), cost);
-        let (user, refills) = match day {
-            Some(row_and_refills) => row_and_refills,
-            None => (NOT_DAILY, 0),
-        };
+    pub(crate) const fn new(account: &Account, cost: u32, daily: bool) -> Self {
         Self {
-            token: token.as_u64(),
-            charged,
-            refills,
-            user,
+            token: account.token.as_u64(),
+            charged: Window::CLOSED.charge(account.window.start(), cost),
+            refills: account.day.refills(),
+            user: if daily { account.user } else { NOT_DAILY },
         }
     }
 

@@ -8,7 +8,9 @@ macro_rules! info {
         #[cfg(all(feature = "defmt", target_os = "none"))]
         defmt::info!($format $(, $argument)*);
         #[cfg(not(all(feature = "defmt", target_os = "none")))]
-        let _ = ($(&$argument,)*);
+        if false {
+            let _ = ($(&$argument,)*);
+        }
     }};
 }
 
@@ -17,7 +19,9 @@ macro_rules! warn_ {
         #[cfg(all(feature = "defmt", target_os = "none"))]
         defmt::warn!($format $(, $argument)*);
         #[cfg(not(all(feature = "defmt", target_os = "none")))]
-        let _ = ($(&$argument,)*);
+        if false {
+            let _ = ($(&$argument,)*);
+        }
     }};
 }
 

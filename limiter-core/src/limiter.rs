@@ -266,7 +266,7 @@ where
         row.abuse = account.abuse;
         if let Some(user) = user {
             user.day = account.day;
-            user.set_strikes(account.strikes);
+            user.strikes = account.strikes;
         }
         decision
     }

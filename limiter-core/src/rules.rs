@@ -7,10 +7,10 @@
 use crate::abuse::Abuse;
 use crate::calendar::Calendar;
 use crate::daily::{Day, Strikes};
-use crate::decision::{Decision, Quota, Reason, Receipt};
+use crate::decision::{Decision, Outcome, Quota, Reason, Receipt};
 use crate::policy::Policy;
 use crate::request::{Kind, Origin, Request};
-use crate::time::Now;
+use crate::time::{MILLIS_PER_DAY, Now};
 use crate::token::TokenId;
 use crate::window::Window;
 
@@ -73,96 +73,69 @@ pub fn decide(
         account.day = account.day.settle(calendar.refills());
         can_never_fit |= policy.daily.can_never_fit(cost);
     }
-    if can_never_fit {
-        let quota = quota(policy, account, daily, now);
-        return Decision::limited(Reason::CostExceedsLimit, quota, 0);
-    }
 
-    let window_fits = account.window.fits(account.limit, cost);
-    let day_fits = !daily || {
-        let (fits, strikes) =
-            policy
-                .daily
-                .judge(account.day, account.strikes, calendar.refills(), cost);
-        account.strikes = strikes;
-        fits
+    let mut retry_after_ms = 0;
+    let outcome = if can_never_fit {
+        Outcome::Refused(Reason::CostExceedsLimit)
+    } else {
+        let window_fits = account.window.fits(account.limit, cost);
+        let day_fits = !daily || judge_day(policy, calendar, account, cost);
+        if window_fits && day_fits {
+            account.window = account.window.charge(at, cost);
+            if daily {
+                account.day = account.day.charge(cost);
+            }
+            Outcome::Admitted
+        } else {
+            count_offence(policy, account, request, now);
+            if !window_fits {
+                retry_after_ms = account.window.reset_ms(at, policy.window_ms);
+            }
+            if day_fits {
+                Outcome::Refused(Reason::Window)
+            } else {
+                // The longest of all waits, so that nobody is told to come back too early (D5).
+                retry_after_ms = retry_after_ms
+                    .max(calendar.wait_ms(now))
+                    .min(MILLIS_PER_DAY);
+                Outcome::Refused(Reason::Daily)
+            }
+        }
     };
-    if !(window_fits && day_fits) {
-        return refuse(
-            policy,
-            calendar,
-            account,
-            request,
-            now,
-            Refusal {
-                window_fits,
-                day_fits,
-            },
-        );
-    }
 
-    account.window = account.window.charge(at, cost);
-    let mut day_charged = None;
-    if daily {
-        account.day = account.day.charge(cost);
-        day_charged = Some((account.user, account.day.refills()));
+    let day_left = policy.daily.limit.saturating_sub(account.day.used());
+    Decision {
+        receipt: Receipt::new(account, cost, daily),
+        quota: Quota {
+            limit: account.limit,
+            remaining: account.window.remaining(account.limit),
+            reset_ms: account.window.reset_ms(at, policy.window_ms),
+            daily_left: if daily { Some(day_left) } else { None },
+        },
+        retry_after_ms,
+        outcome,
+        has_quota: true,
     }
-    let receipt = Receipt::new(account.token, account.window, cost, day_charged);
-    Decision::admitted(quota(policy, account, daily, now), receipt)
 }
 
-/// Which limits had room for a request that is refused.
-#[derive(Clone, Copy)]
-struct Refusal {
-    window_fits: bool,
-    day_fits: bool,
+/// Whether the daily rule has room for a request that counts daily (D3). Takes down a strike.
+#[inline]
+fn judge_day(policy: &Policy, calendar: &Calendar, account: &mut Account, cost: u32) -> bool {
+    let refills = calendar.refills();
+    let (fits, strikes) = policy
+        .daily
+        .judge(account.day, account.strikes, refills, cost);
+    account.strikes = strikes;
+    fits
 }
 
-/// O6, O7: the reason, the wait and the offence of a refusal by a limit.
-#[inline(never)]
-fn refuse(
-    policy: &Policy,
-    calendar: &Calendar,
-    account: &mut Account,
-    request: &Request,
-    now: Now,
-    refusal: Refusal,
-) -> Decision {
-    let at = now.monotonic();
+/// O7: a refusal of an `api_token` of origin `api` by a limit is an offence.
+#[inline]
+fn count_offence(policy: &Policy, account: &mut Account, request: &Request, now: Now) {
     if let Some(rule) = &policy.block
         && account.kind == Kind::ApiToken
         && request.origin == Origin::Api
     {
-        account.abuse = account.abuse.offend(at, rule);
-    }
-    let daily = counts_daily(policy, account.kind, request);
-    let quota = quota(policy, account, daily, now);
-    let window_wait = if refusal.window_fits {
-        0
-    } else {
-        quota.reset_ms
-    };
-    if refusal.day_fits {
-        Decision::limited(Reason::Window, quota, window_wait)
-    } else {
-        // The longest of all waits, so that nobody is told to come back too early (D5).
-        let wait = calendar.wait_ms(now).max(window_wait);
-        Decision::limited(Reason::Daily, quota, wait.min(crate::time::MILLIS_PER_DAY))
-    }
-}
-
-/// W3, D4.
-#[inline]
-fn quota(policy: &Policy, account: &Account, daily: bool, now: Now) -> Quota {
-    let daily_left = if daily {
-        Some(policy.daily.limit.saturating_sub(account.day.used()))
-    } else {
-        None
-    };
-    Quota {
-        limit: account.limit,
-        remaining: account.window.remaining(account.limit),
-        reset_ms: account.window.reset_ms(now.monotonic(), policy.window_ms),
-        daily_left,
+        account.abuse = account.abuse.offend(now.monotonic(), rule);
     }
 }

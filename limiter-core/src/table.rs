@@ -9,14 +9,15 @@
 //! This file knows rows and ids, no rule.
 
 use crate::math;
+use core::mem;
 
 /// Something that a [`Table`] or the users' rows can be found by.
 pub(crate) trait Row: Copy {
-    /// A row that holds nothing.
-    const VACANT: Self;
-
     /// The keyed id, 0 if the row is vacant.
     fn id(&self) -> u64;
+
+    /// Makes the row vacant. What else it held may stay.
+    fn vacate(&mut self);
 }
 
 /// Rows of type `R` in storage `S`, found by id.
@@ -66,27 +67,10 @@ impl<S> Table<S> {
     #[inline]
     pub(crate) fn find_mut<R: Row>(&mut self, id: u64) -> Option<&mut R>
     where
-        S: AsMut<[R]>,
+        S: AsRef<[R]> + AsMut<[R]>,
     {
-        let rows = self.rows.as_mut();
-        let home = home(id, rows.len());
-        let (before, from_home) = rows.split_at_mut_checked(home)?;
-        let mut visits = math::to_index(self.reach).saturating_add(1);
-        for row in from_home.iter_mut().take(visits) {
-            visits = visits.wrapping_sub(1);
-            if row.id() == id {
-                return Some(row);
-            }
-            if row.id() == 0 {
-                return None;
-            }
-        }
-        // Over the end of the table, to its beginning.
-        before
-            .iter_mut()
-            .take(visits)
-            .take_while(|row| row.id() != 0)
-            .find(|row| row.id() == id)
+        let index = self.position(id)?;
+        self.rows.as_mut().get_mut(index)
     }
 
     /// Where the row of an id is. Visits at most [`Table::longest_probe`] rows.
@@ -161,7 +145,7 @@ impl<S> Table<S> {
             let theirs = distance_from_home(slot.id(), index, length);
             if theirs < distance {
                 self.reach = self.reach.max(distance);
-                (carried, *slot) = (*slot, carried);
+                mem::swap(slot, &mut carried);
                 distance = theirs;
             }
             index = next(index, length);
@@ -183,22 +167,23 @@ impl<S> Table<S> {
         };
         for _ in 0..length {
             let following = next(hole, length);
-            let moved = match rows.get(following) {
-                Some(row) if row.id() != 0 => *row,
-                _ => break,
+            // Fails in a table of one row, where nothing follows.
+            let Ok([removed, row]) = rows.get_disjoint_mut([hole, following]) else {
+                break;
             };
-            let distance = distance_from_home(moved.id(), following, length);
-            if distance == 0 || following == index {
+            if row.id() == 0 || following == index {
+                break;
+            }
+            let distance = distance_from_home(row.id(), following, length);
+            if distance == 0 {
                 break;
             }
             longest_moved = longest_moved.max(distance);
-            if let Some(slot) = rows.get_mut(hole) {
-                *slot = moved;
-            }
+            mem::swap(removed, row);
             hole = following;
         }
         if let Some(slot) = rows.get_mut(hole) {
-            *slot = R::VACANT;
+            slot.vacate();
         }
         self.occupied = self.occupied.saturating_sub(1);
         if longest_moved >= self.reach {
@@ -241,6 +226,7 @@ pub(crate) fn next(index: usize, rows: usize) -> usize {
     if following >= rows { 0 } else { following }
 }
 
+#[inline(never)]
 fn distance_from_home(id: u64, index: usize, rows: usize) -> u32 {
     let home = home(id, rows);
     let distance = if index >= home {

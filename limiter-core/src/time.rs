@@ -107,7 +107,8 @@ impl UnixTime {
     }
 
     /// Seconds since the last UTC midnight.
-    pub(crate) const fn second_of_day(self) -> u32 {
+    #[cfg(test)]
+    const fn second_of_day(self) -> u32 {
         // OK modulo 2^32 because the true difference is below 86 400.
         math::low32(self.0).wrapping_sub(self.day().wrapping_mul(SECONDS_PER_DAY))
     }
@@ -180,7 +181,9 @@ const fn divide_by_675(units: u32) -> u32 {
 
 /// Units of 128 s in a day.
 pub(crate) const UNITS_PER_DAY: u32 = 675;
+/// Seconds in a day.
 pub(crate) const SECONDS_PER_DAY: u32 = 86_400;
+/// Milliseconds in a day.
 pub(crate) const MILLIS_PER_DAY: u32 = 86_400_000;
 
 /// Stored in `Now` for an unknown UTC; not a `UnixTime`, since those end at 2^39.

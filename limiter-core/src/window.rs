@@ -75,19 +75,16 @@ impl Window {
         if !self.is_open() {
             return self;
         }
-        let start = self.0 & START;
-        let now = now.as_millis();
-        let length = math::widen(length_ms);
-        if now >= start {
-            if now.wrapping_sub(start) >= length {
-                Self::CLOSED
-            } else {
-                self
-            }
-        } else if start.wrapping_sub(now) >= length {
-            Self((self.0 & !START) | now)
-        } else {
-            self
+        // The signed difference from the start, in two halves: 32-bit comparisons are all a
+        // Cortex-M0 has.
+        let elapsed = now.as_millis().wrapping_sub(self.0 & START);
+        let (high, low) = (math::high32(elapsed), math::low32(elapsed));
+        match high {
+            0 if low < length_ms => self,
+            // Less than a window behind.
+            u32::MAX if low > length_ms.wrapping_neg() => self,
+            _ if high.cast_signed() < 0 => Self((self.0 & !START) | now.as_millis()),
+            _ => Self::CLOSED,
         }
     }
 

@@ -1,6 +1,5 @@
 use super::*;
-use crate::decision::Receipt;
-use crate::token::HashKey;
+use crate::decision::Outcome;
 use crate::window::Window;
 use std::string::{String, ToString};
 use std::vec::Vec;
@@ -14,6 +13,20 @@ const QUOTA: Quota = Quota {
     daily_left: Some(7),
 };
 
+fn with_quota(outcome: Outcome, quota: Quota, retry_after_ms: u32) -> Decision {
+    Decision {
+        quota,
+        retry_after_ms,
+        outcome,
+        has_quota: true,
+        ..Decision::EXEMPT
+    }
+}
+
+fn limited(reason: Reason, quota: Quota, retry_after_ms: u32) -> Decision {
+    with_quota(Outcome::Refused(reason), quota, retry_after_ms)
+}
+
 fn lines(decision: &Decision, style: Style) -> Vec<String> {
     headers(decision, &POLICY, style)
         .map(|header| std::format!("{}: {}", header.name, header.value))
@@ -26,10 +39,8 @@ fn h1_reports_the_daily_quota_only_where_the_decision_does() {
         daily_left: None,
         ..QUOTA
     };
-    let token = HashKey::new([0; 16]).token(b"t");
-    let receipt = Receipt::new(token, Window::CLOSED, 1, None);
     assert_eq!(
-        lines(&Decision::admitted(read, receipt), Style::PAGE),
+        lines(&with_quota(Outcome::Admitted, read, 0), Style::PAGE),
         [
             "x-ratelimit-limit: 40",
             "x-ratelimit-remaining: 0",
@@ -72,7 +83,7 @@ fn h2_rounds_seconds_up_and_never_to_zero() {
 
 #[test]
 fn h3_writes_the_fields_of_the_draft() {
-    let decision = Decision::limited(Reason::Daily, QUOTA, 3_600_000);
+    let decision = limited(Reason::Daily, QUOTA, 3_600_000);
     assert_eq!(
         lines(&decision, Style::STANDARDS)[5..],
         [
@@ -88,7 +99,7 @@ fn h3_writes_the_fields_of_the_draft() {
 
 #[test]
 fn h3_names_the_limit_that_a_cost_exceeds() {
-    let decision = Decision::limited(Reason::CostExceedsLimit, QUOTA, 0);
+    let decision = limited(Reason::CostExceedsLimit, QUOTA, 0);
     let violated = |policy| {
         body(&decision, &policy, Style::STANDARDS)
             .expect("a refusal")
@@ -106,7 +117,7 @@ fn h3_names_the_limit_that_a_cost_exceeds() {
 #[test]
 fn writes_whole_refusals() {
     let mut out = String::new();
-    let decision = Decision::limited(
+    let decision = limited(
         Reason::Window,
         Quota {
             daily_left: None,
@@ -142,7 +153,7 @@ fn fits_the_longest_header_and_response_into_their_buffers() {
         .build()
         .expect("a policy");
     for reason in Reason::ALL {
-        let decision = Decision::limited(reason, longest, u32::MAX);
+        let decision = limited(reason, longest, u32::MAX);
         assert_eq!(headers(&decision, &policy, Style::STANDARDS).count(), 7);
         let mut response = heapless::String::<MAX_RESPONSE>::new();
         assert!(

@@ -191,24 +191,25 @@ where
     /// The token row to evict, if one must go, and the place of the user's row; `None` if there is
     /// no room for either. Changes nothing.
     fn rooms_for(&self, token: u64, user: u64, now: Now) -> Option<(Option<usize>, u32)> {
-        let at = now.monotonic();
         let full = self.tokens.is_full::<TokenRow>();
-        let evictable = |row: &TokenRow| row.is_evictable(&self.policy, at);
-        let victim = if full {
-            Some(self.tokens.search::<TokenRow>(token, evictable)?)
-        } else {
-            None
-        };
-        let leaving = victim.and_then(|index| self.tokens.rows::<TokenRow>().get(index));
-        if let Some(place) = self.place_for_user(user, leaving) {
-            return Some((victim, place));
+        // At first any idle row will do, if one must go at all. If that leaves no room for the
+        // user, the idle row must be the last one of an unused user, who goes with it.
+        for with_user in [false, true] {
+            let victim = if full || with_user {
+                Some(self.tokens.search(token, |row: &TokenRow| {
+                    row.id() != 0
+                        && row.is_evictable(&self.policy, now.monotonic())
+                        && (!with_user || self.is_free_without(row.user, Some(row)))
+                })?)
+            } else {
+                None
+            };
+            let leaving = victim.and_then(|index| self.tokens.rows::<TokenRow>().get(index));
+            if let Some(place) = self.place_for_user(user, leaving) {
+                return Some((victim, place));
+            }
         }
-        // Another idle token may be the last of an unused user: with it goes the user.
-        let index = self.tokens.search::<TokenRow>(token, |row| {
-            row.id() != 0 && evictable(row) && self.is_free_without(row.user, Some(row))
-        })?;
-        let leaving = self.tokens.rows::<TokenRow>().get(index)?;
-        Some((Some(index), self.place_for_user(user, Some(leaving))?))
+        None
     }
 
     /// Where a user is, or where its row can go once the row `leaving` is gone.

@@ -1,7 +1,7 @@
 //! The rows of the two tables: 32 bytes a token, 24 bytes a user.
 
 use crate::abuse::Abuse;
-use crate::daily::{Day, Strikes};
+use crate::daily::{DailyMode, Day, Strikes};
 use crate::policy::{Plan, Policy};
 use crate::request::{Kind, Registration, TokenLimit};
 use crate::rules::Account;
@@ -74,7 +74,7 @@ impl TokenRow {
     #[inline]
     pub(super) fn account(&self, token: TokenId, user: Option<&UserRow>) -> Account {
         let (day, strikes) = match user {
-            Some(user) => (user.day, user.strikes()),
+            Some(user) => (user.day, user.strikes),
             None => (Day::new(0, 0), Strikes::NONE),
         };
         Account {
@@ -97,11 +97,13 @@ impl Default for TokenRow {
 }
 
 impl Row for TokenRow {
-    const VACANT: Self = Self::VACANT;
-
     #[inline]
     fn id(&self) -> u64 {
         self.id
+    }
+
+    fn vacate(&mut self) {
+        self.id = 0;
     }
 }
 
@@ -181,11 +183,10 @@ impl Terms {
 pub struct UserRow {
     id: u64,
     pub(super) day: Day,
-    last_strike: u32,
+    pub(super) strikes: Strikes,
     /// Tokens that refer to this row. At the largest number it stays there for ever, and the row
     /// with it.
     tokens: u16,
-    strikes: u8,
 }
 
 impl UserRow {
@@ -196,22 +197,12 @@ impl UserRow {
     pub const VACANT: Self = Self {
         id: 0,
         day: Day::new(0, 0),
-        last_strike: 0,
+        strikes: Strikes::NONE,
         tokens: 0,
-        strikes: 0,
     };
 
     pub(super) const fn new(id: u64) -> Self {
         Self { id, ..Self::VACANT }
-    }
-
-    pub(super) const fn strikes(&self) -> Strikes {
-        Strikes::new(self.strikes, self.last_strike)
-    }
-
-    pub(super) const fn set_strikes(&mut self, strikes: Strikes) {
-        self.strikes = strikes.count();
-        self.last_strike = strikes.last();
     }
 
     pub(super) const fn tokens(&self) -> u16 {
@@ -231,13 +222,13 @@ impl UserRow {
     /// Whether the row could not be told from a new one (T2), its tokens aside.
     pub(super) const fn is_like_new(&self, policy: &Policy, refills: u32) -> bool {
         let strikes = match policy.daily.mode {
-            crate::daily::DailyMode::FairUse {
+            DailyMode::FairUse {
                 forgiven_after_days,
                 ..
-            } => self.strikes().settle(refills, forgiven_after_days),
-            _ => self.strikes(),
+            } => self.strikes.settle(refills, forgiven_after_days),
+            _ => self.strikes,
         };
-        strikes.count() == 0 && self.day.settle(refills).used() == 0
+        strikes.is_none() && self.day.settle(refills).used() == 0
     }
 }
 
@@ -247,10 +238,9 @@ impl Default for UserRow {
     }
 }
 
-impl Row for UserRow {
-    const VACANT: Self = Self::VACANT;
-
-    fn id(&self) -> u64 {
+impl UserRow {
+    /// The keyed id, 0 if the row is vacant.
+    pub(super) const fn id(&self) -> u64 {
         self.id
     }
 }

@@ -3,7 +3,7 @@
 use crate::decision::{Outcome, Reason};
 use crate::math;
 
-/// Counts since construction, and what the tables hold now. Counts end at `u64::MAX`.
+/// Counts since construction, and what the tables hold now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
@@ -65,7 +65,8 @@ impl Statistics {
             Outcome::Refused(reason) => self.refused.get_mut(place(reason)),
         };
         if let Some(counter) = counter {
-            *counter = counter.saturating_add(1);
+            // OK because 2^64 decisions are never reached.
+            *counter = counter.wrapping_add(1);
         }
     }
 }

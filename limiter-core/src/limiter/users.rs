@@ -6,7 +6,7 @@
 
 use super::rows::UserRow;
 use crate::math;
-use crate::table::{Row, home, next};
+use crate::table::{home, next};
 
 #[derive(Clone, Debug)]
 pub(super) struct Users<S> {

@@ -5,17 +5,21 @@ use std::vec::Vec;
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Plain(u64);
 
+const VACANT: Plain = Plain(0);
+
 impl Row for Plain {
-    const VACANT: Self = Self(0);
     fn id(&self) -> u64 {
         self.0
+    }
+    fn vacate(&mut self) {
+        *self = VACANT;
     }
 }
 
 type Small = Table<[Plain; 8]>;
 
 fn empty() -> Small {
-    Table::new([Plain::VACANT; 8])
+    Table::new([VACANT; 8])
 }
 
 /// An id whose home is the given eighth of the table.
@@ -87,7 +91,7 @@ fn searches_from_the_home_around_the_table() {
 
 #[test]
 fn works_without_rows() {
-    let mut table = Table::new([Plain::VACANT; 0]);
+    let mut table = Table::new([VACANT; 0]);
     table.insert(Plain(5));
     table.remove::<Plain>(0);
     assert!(table.is_full() && table.find_mut::<Plain>(5).is_none());
