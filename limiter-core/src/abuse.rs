@@ -104,23 +104,21 @@ impl Abuse {
     #[must_use]
     #[inline(never)]
     pub const fn offend(self, now: Instant, rule: &BlockRule) -> Self {
-        let now_ms = now.as_millis();
-        let start = self.0 & MARK;
-        let mut count = self.offences();
-        // A period in the future starts anew at `now` and keeps its count (B6); one that is over
-        // starts anew without it.
-        let running = count > 0
-            && (start > now_ms || now_ms.wrapping_sub(start) < math::widen(rule.within_ms));
-        let start = if running && start <= now_ms {
-            start
-        } else {
-            now_ms
-        };
-        count = if running { count.saturating_add(1) } else { 1 };
+        let mut start = self.0 & MARK;
+        let mut count = 0;
+        if self.is_counting(now, rule) {
+            count = self.offences();
+        }
+        // A new period starts now; one that would start in the future starts anew and keeps its
+        // count (B6).
+        if count == 0 || start > now.as_millis() {
+            start = now.as_millis();
+        }
+        // OK because a count below `rule.offences` is below 2^19.
+        count = count.wrapping_add(1);
         if count >= rule.offences {
             return Self::blocked(now, rule);
         }
-        // OK because a count below `rule.offences` is below 2^19.
         Self((math::widen(count) << COUNT_SHIFT) | start)
     }
 
@@ -129,12 +127,16 @@ impl Abuse {
     #[must_use]
     pub const fn is_forgotten(self, now: Instant, rule: &BlockRule) -> bool {
         let settled = self.settle(now, rule);
-        if settled.is_blocked() {
-            return false;
-        }
-        let start = settled.0 & MARK;
-        let age = now.as_millis().saturating_sub(start);
-        settled.offences() == 0 || (start <= now.as_millis() && age >= math::widen(rule.within_ms))
+        !settled.is_blocked() && !settled.is_counting(now, rule)
+    }
+
+    /// Whether an offence period runs, or would start in the future.
+    #[inline(never)]
+    const fn is_counting(self, now: Instant, rule: &BlockRule) -> bool {
+        let start = self.0 & MARK;
+        let now = now.as_millis();
+        self.offences() > 0
+            && (start > now || now.wrapping_sub(start) < math::widen(rule.within_ms))
     }
 
     const fn blocked(now: Instant, rule: &BlockRule) -> Self {

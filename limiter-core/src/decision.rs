@@ -1,6 +1,7 @@
 //! What the limiter answers (SPEC 7).
 
-use crate::rules::Account;
+use crate::daily::Day;
+use crate::token::TokenId;
 use crate::window::Window;
 use core::fmt;
 
@@ -268,14 +269,23 @@ impl Receipt {
         user: NOT_DAILY,
     };
 
-    /// The receipt of a charge that the account has taken already.
+    /// The receipt of a charge: the states after it, and the user's place if it counted daily.
     #[inline]
-    pub(crate) const fn new(account: &Account, cost: u32, daily: bool) -> Self {
+    pub(crate) const fn new(
+        token: TokenId,
+        window: Window,
+        cost: u32,
+        user: Option<u32>,
+        day: Day,
+    ) -> Self {
         Self {
-            token: account.token.as_u64(),
-            charged: Window::CLOSED.charge(account.window.start(), cost),
-            refills: account.day.refills(),
-            user: if daily { account.user } else { NOT_DAILY },
+            token: token.as_u64(),
+            charged: Window::CLOSED.charge(window.start(), cost),
+            refills: day.refills(),
+            user: match user {
+                Some(place) => place,
+                None => NOT_DAILY,
+            },
         }
     }
 

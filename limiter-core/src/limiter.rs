@@ -159,7 +159,12 @@ where
         let now = now.with_floor(self.policy.utc_floor);
         let mut calendar = self.calendar;
         calendar.feed(now);
-        let mut account = row.account(token, self.users.get(row.user));
+        // Copies of the rows take what a decision changes.
+        let (mut row, mut user) = (*row, None);
+        if rules::counts_daily(&self.policy, row.terms().kind(), request) {
+            user = self.users.get(row.user).copied();
+        }
+        let mut account = row.account(token, user.as_mut());
         rules::decide(&self.policy, &calendar, &mut account, request, now).without_receipt()
     }
 
@@ -260,15 +265,8 @@ where
         } else {
             None
         };
-        let mut account = row.account(token, user.as_deref());
-        let decision = rules::decide(&self.policy, &self.calendar, &mut account, request, now);
-        row.window = account.window;
-        row.abuse = account.abuse;
-        if let Some(user) = user {
-            user.day = account.day;
-            user.strikes = account.strikes;
-        }
-        decision
+        let mut account = row.account(token, user);
+        rules::decide(&self.policy, &self.calendar, &mut account, request, now)
     }
 
     /// The row of a registered token that is not revoked.

@@ -15,8 +15,8 @@ use crate::token::TokenId;
 use crate::window::Window;
 
 /// All that one decision may look at or change of a token and its user.
-#[derive(Clone, Copy, Debug)]
-pub struct Account {
+#[derive(Debug)]
+pub struct Account<'a> {
     /// Whose it is.
     pub token: TokenId,
     /// The token's kind.
@@ -24,15 +24,13 @@ pub struct Account {
     /// Permits per window.
     pub limit: u32,
     /// The token's window.
-    pub window: Window,
+    pub window: &'a mut Window,
     /// The token's offences or block.
-    pub abuse: Abuse,
+    pub abuse: &'a mut Abuse,
     /// Where the home keeps the user, for the receipt; below `u32::MAX`.
     pub user: u32,
-    /// The user's day. Looked at only if the request counts daily.
-    pub day: Day,
-    /// The user's strikes. Looked at only if the request counts daily.
-    pub strikes: Strikes,
+    /// The user's day and strikes, if and only if the request counts daily ([`counts_daily`]).
+    pub daily: Option<(&'a mut Day, &'a mut Strikes)>,
 }
 
 /// Whether a request of a token of `kind` counts daily (D1).
@@ -52,25 +50,25 @@ pub fn counts_daily(policy: &Policy, kind: Kind, request: &Request) -> bool {
 pub fn decide(
     policy: &Policy,
     calendar: &Calendar,
-    account: &mut Account,
+    account: &mut Account<'_>,
     request: &Request,
     now: Now,
 ) -> Decision {
     let at = now.monotonic();
     if let Some(rule) = &policy.block {
-        account.abuse = account.abuse.settle(at, rule);
+        *account.abuse = account.abuse.settle(at, rule);
         if account.abuse.is_blocked() {
-            account.abuse = account.abuse.hit(at, rule);
+            *account.abuse = account.abuse.hit(at, rule);
             return Decision::refused(Reason::Blocked, account.abuse.blocked_ms(at));
         }
     }
 
-    account.window = account.window.settle(at, policy.window_ms);
+    let mut window = account.window.settle(at, policy.window_ms);
     let cost = request.cost.get();
-    let daily = counts_daily(policy, account.kind, request);
     let mut can_never_fit = cost > account.limit;
-    if daily {
-        account.day = account.day.settle(calendar.refills());
+    let mut day = Day::new(0, 0);
+    if let Some((record, _)) = &account.daily {
+        day = record.settle(calendar.refills());
         can_never_fit |= policy.daily.can_never_fit(cost);
     }
 
@@ -78,18 +76,23 @@ pub fn decide(
     let outcome = if can_never_fit {
         Outcome::Refused(Reason::CostExceedsLimit)
     } else {
-        let window_fits = account.window.fits(account.limit, cost);
-        let day_fits = !daily || judge_day(policy, calendar, account, cost);
-        if window_fits && day_fits {
-            account.window = account.window.charge(at, cost);
-            if daily {
-                account.day = account.day.charge(cost);
+        let window_fits = window.fits(account.limit, cost);
+        let day_fits = match &mut account.daily {
+            Some((_, strikes)) => {
+                let (fits, after) = policy.daily.judge(day, **strikes, calendar.refills(), cost);
+                **strikes = after;
+                fits
             }
+            None => true,
+        };
+        if window_fits && day_fits {
+            window = window.charge(at, cost);
+            day = day.charge(cost);
             Outcome::Admitted
         } else {
             count_offence(policy, account, request, now);
             if !window_fits {
-                retry_after_ms = account.window.reset_ms(at, policy.window_ms);
+                retry_after_ms = window.reset_ms(at, policy.window_ms);
             }
             if day_fits {
                 Outcome::Refused(Reason::Window)
@@ -103,14 +106,21 @@ pub fn decide(
         }
     };
 
-    let day_left = policy.daily.limit.saturating_sub(account.day.used());
+    *account.window = window;
+    let mut daily_left = None;
+    let mut user = None;
+    if let Some((record, _)) = &mut account.daily {
+        **record = day;
+        daily_left = Some(policy.daily.limit.saturating_sub(day.used()));
+        user = Some(account.user);
+    }
     Decision {
-        receipt: Receipt::new(account, cost, daily),
+        receipt: Receipt::new(account.token, window, cost, user, day),
         quota: Quota {
             limit: account.limit,
-            remaining: account.window.remaining(account.limit),
-            reset_ms: account.window.reset_ms(at, policy.window_ms),
-            daily_left: if daily { Some(day_left) } else { None },
+            remaining: window.remaining(account.limit),
+            reset_ms: window.reset_ms(at, policy.window_ms),
+            daily_left,
         },
         retry_after_ms,
         outcome,
@@ -118,24 +128,13 @@ pub fn decide(
     }
 }
 
-/// Whether the daily rule has room for a request that counts daily (D3). Takes down a strike.
-#[inline]
-fn judge_day(policy: &Policy, calendar: &Calendar, account: &mut Account, cost: u32) -> bool {
-    let refills = calendar.refills();
-    let (fits, strikes) = policy
-        .daily
-        .judge(account.day, account.strikes, refills, cost);
-    account.strikes = strikes;
-    fits
-}
-
 /// O7: a refusal of an `api_token` of origin `api` by a limit is an offence.
 #[inline]
-fn count_offence(policy: &Policy, account: &mut Account, request: &Request, now: Now) {
+fn count_offence(policy: &Policy, account: &mut Account<'_>, request: &Request, now: Now) {
     if let Some(rule) = &policy.block
         && account.kind == Kind::ApiToken
         && request.origin == Origin::Api
     {
-        account.abuse = account.abuse.offend(now.monotonic(), rule);
+        *account.abuse = account.abuse.offend(now.monotonic(), rule);
     }
 }

@@ -44,7 +44,7 @@ where
             return self.register_again(index, &registration, terms);
         }
         let Some((victim, place)) = self.rooms_for(token.as_u64(), user, now) else {
-            self.counts.table_full = self.counts.table_full.saturating_add(1);
+            self.counts.table_full = self.counts.table_full.wrapping_add(1);
             crate::fmt::warn!("no row for {}", token);
             return Err(RegisterError::TableFull);
         };
@@ -171,7 +171,7 @@ where
                 return Err(RegisterError::OtherUser);
             }
             let Some(found) = self.place_for_user(user, Some(row)) else {
-                self.counts.table_full = self.counts.table_full.saturating_add(1);
+                self.counts.table_full = self.counts.table_full.wrapping_add(1);
                 return Err(RegisterError::TableFull);
             };
             self.drop_reference(old_place);
@@ -232,7 +232,7 @@ where
     fn settle_user(&mut self, place: u32, user: u64) -> u32 {
         if self.users.get(place).is_none_or(|row| row.id() != user) && self.users.take(place, user)
         {
-            self.counts.evicted_users = self.counts.evicted_users.saturating_add(1);
+            self.counts.evicted_users = self.counts.evicted_users.wrapping_add(1);
         }
         if let Some(row) = self.users.get_mut(place) {
             row.add_token();
@@ -242,7 +242,7 @@ where
 
     fn evict_token(&mut self, index: usize) {
         self.remove_token(index);
-        self.counts.evicted_tokens = self.counts.evicted_tokens.saturating_add(1);
+        self.counts.evicted_tokens = self.counts.evicted_tokens.wrapping_add(1);
     }
 
     fn remove_token(&mut self, index: usize) {

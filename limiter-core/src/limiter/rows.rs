@@ -69,23 +69,21 @@ impl TokenRow {
         !self.terms.is_pinned() && self.is_like_new(policy, now)
     }
 
-    /// Joins the row and its user's for one decision; without a user the request must not count
-    /// daily.
+    /// Lends the row, and its user's if the request counts daily, to one decision.
     #[inline]
-    pub(super) fn account(&self, token: TokenId, user: Option<&UserRow>) -> Account {
-        let (day, strikes) = match user {
-            Some(user) => (user.day, user.strikes),
-            None => (Day::new(0, 0), Strikes::NONE),
-        };
+    pub(super) fn account<'a>(
+        &'a mut self,
+        token: TokenId,
+        user: Option<&'a mut UserRow>,
+    ) -> Account<'a> {
         Account {
             token,
             kind: self.terms.kind(),
             limit: self.terms.limit(),
-            window: self.window,
-            abuse: self.abuse,
+            window: &mut self.window,
+            abuse: &mut self.abuse,
             user: self.user,
-            day,
-            strikes,
+            daily: user.map(|user| (&mut user.day, &mut user.strikes)),
         }
     }
 }
@@ -214,8 +212,9 @@ impl UserRow {
     }
 
     pub(super) const fn drop_token(&mut self) {
+        // OK because the row was counted when the token was added.
         if self.tokens < u16::MAX {
-            self.tokens = self.tokens.saturating_sub(1);
+            self.tokens = self.tokens.wrapping_sub(1);
         }
     }
 
