@@ -10,6 +10,7 @@
 //! | a tick counter of any width and rate that wraps | [`TickClock`] over a closure |
 //! | a type that implements `embedded_time::Clock` | `EmbeddedTimeClock` (feature `embedded-time`) |
 //! | embassy | `EmbassyClock` (feature `embassy-time`) |
+//! | RTIC or a HAL on fugit 0.6 | `FugitClock` (feature `fugit`); other versions: [`TickClock`] |
 //! | an RTC | [`FnUtc`] over a closure that reads Unix seconds |
 //! | no RTC | [`NoUtc`] |
 //! | a test | [`TestClock`] |
@@ -18,7 +19,12 @@ mod adapters;
 mod counter;
 mod test_clock;
 
-pub use self::adapters::*;
+#[cfg(feature = "embassy-time")]
+pub use self::adapters::EmbassyClock;
+#[cfg(feature = "embedded-time")]
+pub use self::adapters::EmbeddedTimeClock;
+#[cfg(feature = "fugit")]
+pub use self::adapters::{FugitClock, FugitInstant};
 pub use self::counter::{TickClock, TickCounter, TickRate, TickRateError};
 pub use self::test_clock::{TestClock, TestTicks};
 

@@ -82,5 +82,153 @@ mod embedded_time_clock {
     }
 }
 
+#[cfg(feature = "embassy-time")]
+mod embassy_clock {
+    use super::super::{ClockError, MonotonicClock, TickCounter, TickRate};
+    use crate::math;
+    use crate::time::Instant;
+
+    /// The time of embassy, through its driver: `embassy_time_driver::now()` at `TICK_HZ`.
+    ///
+    /// It never fails. Time counts from the first reading.
+    #[derive(Clone, Copy, Debug)]
+    pub struct EmbassyClock {
+        counter: TickCounter,
+    }
+
+    impl EmbassyClock {
+        /// A clock that was not read yet.
+        #[must_use]
+        pub const fn new() -> Self {
+            const RATE: TickRate = {
+                let hz = embassy_time_driver::TICK_HZ;
+                assert!(hz >> 32 == 0, "embassy's tick rate must be below 2^32 Hz");
+                match TickRate::from_hz(math::low32(hz), 64) {
+                    Ok(rate) => rate,
+                    Err(_) => panic!("embassy's tick rate must not be 0"),
+                }
+            };
+            Self {
+                counter: TickCounter::new(RATE),
+            }
+        }
+    }
+
+    impl Default for EmbassyClock {
+        fn default() -> Self {
+            Self::new()
+        }
+    }
+
+    impl MonotonicClock for EmbassyClock {
+        // Inlined into its caller, so that a program without a time driver links.
+        #[inline]
+        fn now(&mut self) -> Result<Instant, ClockError> {
+            Ok(self.counter.extend(embassy_time_driver::now()))
+        }
+    }
+}
+
+#[cfg(feature = "fugit")]
+mod fugit_clock {
+    use super::super::{ClockError, MonotonicClock, TickCounter, TickRate, TickRateError};
+    use crate::time::Instant;
+    use core::marker::PhantomData;
+
+    /// A closure that returns a [`fugit::Instant`], of 32 or 64 bits and any rate: an RTIC
+    /// monotonic, a HAL's timer.
+    ///
+    /// Only the ticks are used. For other versions of fugit use
+    /// [`TickClock`](super::super::TickClock) with a closure that returns the ticks.
+    ///
+    /// ```
+    /// use limiter_core::clock::{FugitClock, MonotonicClock as _};
+    ///
+    /// let mut ticks = u32::MAX;
+    /// let mut clock = FugitClock::new(|| {
+    ///     ticks = ticks.wrapping_add(500_000); // stands for `Mono::now()`
+    ///     fugit::WrappingInstant::<u32, 1, 1_000_000>::from_ticks(ticks)
+    /// })
+    /// .unwrap();
+    /// assert_eq!(clock.now().unwrap().as_millis(), 0);
+    /// assert_eq!(clock.now().unwrap().as_millis(), 500);
+    /// ```
+    #[derive(Clone, Copy, Debug)]
+    pub struct FugitClock<F, I> {
+        counter: TickCounter,
+        read: F,
+        instant: PhantomData<I>,
+    }
+
+    impl<F: FnMut() -> I, I: FugitInstant> FugitClock<F, I> {
+        /// Joins the closure and the rate that its result's type tells.
+        ///
+        /// # Errors
+        ///
+        /// [`TickRateError`] when the type's tick is no length of time.
+        pub fn new(read: F) -> Result<Self, TickRateError> {
+            let part = |part: u64| u32::try_from(part).map_err(|_| TickRateError::TickTooLong);
+            let rate = TickRate::from_seconds_per_tick(
+                part(I::NUMERATOR)?,
+                part(I::DENOMINATOR)?,
+                I::BITS,
+            )?;
+            Ok(Self {
+                counter: TickCounter::new(rate),
+                read,
+                instant: PhantomData,
+            })
+        }
+    }
+
+    impl<F: FnMut() -> I, I: FugitInstant> MonotonicClock for FugitClock<F, I> {
+        fn now(&mut self) -> Result<Instant, ClockError> {
+            let reading = (self.read)();
+            Ok(self.counter.extend(reading.ticks()))
+        }
+    }
+
+    /// The instants of fugit: of 32 and of 64 bits.
+    pub trait FugitInstant {
+        /// Numerator of a tick in seconds.
+        const NUMERATOR: u64;
+        /// Denominator of a tick in seconds.
+        const DENOMINATOR: u64;
+        /// Bits of the counter.
+        const BITS: u8;
+
+        /// The raw ticks.
+        fn ticks(&self) -> u64;
+    }
+
+    impl<const N: u64, const D: u64, K: fugit::kind::Kind> FugitInstant
+        for fugit::Instant<u32, N, D, K>
+    {
+        const NUMERATOR: u64 = N;
+        const DENOMINATOR: u64 = D;
+        const BITS: u8 = 32;
+
+        fn ticks(&self) -> u64 {
+            u64::from(self.as_ticks())
+        }
+    }
+
+    impl<const N: u64, const D: u64, K: fugit::kind::Kind> FugitInstant
+        for fugit::Instant<u64, N, D, K>
+    {
+        const NUMERATOR: u64 = N;
+        const DENOMINATOR: u64 = D;
+        const BITS: u8 = 64;
+
+        fn ticks(&self) -> u64 {
+            self.as_ticks()
+        }
+    }
+}
+
+#[cfg(feature = "embassy-time")]
+pub use embassy_clock::EmbassyClock;
 #[cfg(feature = "embedded-time")]
 pub use embedded_time_clock::EmbeddedTimeClock;
+#[cfg(feature = "fugit")]
+pub use fugit_clock::{FugitClock, FugitInstant};
