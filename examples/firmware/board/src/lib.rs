@@ -16,6 +16,7 @@ mod console;
 pub mod counter;
 mod fault;
 mod mmio;
+mod singleton;
 pub mod stack;
 pub mod tick;
 pub mod uart;
@@ -25,6 +26,7 @@ pub use console::Console;
 pub use cortex_m_rt::entry;
 #[cfg(target_arch = "riscv32")]
 pub use riscv_rt::entry;
+pub use singleton::Singleton;
 
 /// QEMU's name for the machine this image is built for.
 pub const MACHINE: &str = env!("BOARD_MACHINE");

@@ -3,6 +3,8 @@
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
+pub mod cases;
+pub mod footprint;
 pub mod line;
 
 // Linked for its critical-section implementation.

@@ -14,14 +14,18 @@ use images as _;
 fn main() -> ! {
     let mut console = Console::open();
     counter::start();
-    let nothing = bench::instructions(&mut || {}, &mut || {});
-    let ten = bench::instructions(&mut || {}, &mut calibrate::ten_nops);
-    let forty = bench::instructions(&mut calibrate::ten_nops, &mut || {
-        calibrate::ten_nops();
-        calibrate::ten_nops();
-        calibrate::ten_nops();
-        calibrate::ten_nops();
-    });
+    let nothing = bench::instructions(&mut (), |()| {}, |()| {});
+    let ten = bench::instructions(&mut (), |()| {}, |()| calibrate::ten_nops());
+    let forty = bench::instructions(
+        &mut (),
+        |()| calibrate::ten_nops(),
+        |()| {
+            calibrate::ten_nops();
+            calibrate::ten_nops();
+            calibrate::ten_nops();
+            calibrate::ten_nops();
+        },
+    );
     let _ = writeln!(
         console,
         "instructions of 0, 10, 40: {nothing}, {ten}, {forty}"
