@@ -176,7 +176,7 @@ pub fn fill(limiter: &mut Sample, filling: u64, count: usize) {
         let registration = Registration::new(user, Kind::ApiToken, Plan::ADVANCED);
         // OK because the caller counts; if it did not, the outcomes would tell.
         let _ = limiter.register(token, registration, at(0, Some(UTC_S)));
-        decide(
+        let _ = decide(
             limiter,
             &Request::new(token, Method::Get),
             at(0, Some(UTC_S)),
@@ -206,7 +206,7 @@ fn exhaust_both(limiter: &mut Sample, token: TokenId) {
 
 fn spend(limiter: &mut Sample, token: TokenId, method: Method, permits: u32) {
     if let Some(cost) = NonZeroU32::new(permits) {
-        decide(
+        let _ = decide(
             limiter,
             &Request::new(token, method).with_cost(cost),
             at(101, Some(UTC_S)),
@@ -216,7 +216,7 @@ fn spend(limiter: &mut Sample, token: TokenId, method: Method, permits: u32) {
 
 fn offend(limiter: &mut Sample, token: TokenId, times: usize) {
     for _ in 0..times {
-        decide(
+        let _ = decide(
             limiter,
             &Request::new(token, Method::Get),
             at(102, Some(UTC_S)),

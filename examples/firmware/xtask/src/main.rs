@@ -11,6 +11,7 @@
 mod baseline;
 mod check;
 mod compile;
+mod complete;
 mod drive;
 mod elf;
 mod expect;

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     baseline,
     check::{self, Tally},
-    compile,
+    compile, complete,
     elf::Elf,
     figures::Figures,
     image::{self, Image, Profile},
@@ -32,6 +32,13 @@ pub(crate) fn run(bless: bool, tally: &mut Tally) -> Result<()> {
             collect_printed(image, machine, &mut figures, tally);
         }
         symbols.insert(machine.target.to_owned(), largest_symbols(&elves));
+    }
+
+    for image in &images {
+        if let Some(library) = &image.wants.complete {
+            let verdict = complete::check(&image.source, &project().join(library));
+            tally.count(&format!("{} uses all of {library}", image.name), &verdict);
+        }
     }
 
     let rustc = rustc_version()?;

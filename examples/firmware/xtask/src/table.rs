@@ -1,4 +1,4 @@
-//! Figures as a Markdown table: a line per figure, a column per machine.
+//! Figures as Markdown tables: one per kind, a line per figure, a column per machine.
 
 use std::{collections::BTreeSet, fmt::Write as _, fs, path::Path};
 
@@ -6,18 +6,19 @@ use anyhow::{Context as _, Result};
 
 use crate::{figures::Figures, machine::MACHINES};
 
-/// Renders the table.
+/// Renders a table for each kind of figure: the part of a name before the colon.
 pub(crate) fn markdown(figures: &Figures) -> String {
-    let mut text = String::from("| |");
-    for machine in &MACHINES {
-        let _ = write!(text, " {} |", machine.core);
-    }
-    text.push_str("\n|---|");
-    text.push_str(&"--:|".repeat(MACHINES.len()));
-    text.push('\n');
     let names: BTreeSet<&str> = figures.iter().map(|(_, name, _)| name).collect();
+    let mut text = String::new();
+    let mut last_kind = None;
     for name in names {
-        let _ = write!(text, "| {name} |");
+        let (kind, what) = name.split_once(": ").unwrap_or(("", name));
+        if last_kind != Some(kind) {
+            text.push_str(if last_kind.is_some() { "\n" } else { "" });
+            last_kind = Some(kind);
+            head(&mut text, kind);
+        }
+        let _ = write!(text, "| {what} |");
         for machine in &MACHINES {
             match figures.value(machine.target, name) {
                 Some(value) => {
@@ -29,6 +30,16 @@ pub(crate) fn markdown(figures: &Figures) -> String {
         text.push('\n');
     }
     text
+}
+
+fn head(text: &mut String, kind: &str) {
+    let _ = write!(text, "| {kind} |");
+    for machine in &MACHINES {
+        let _ = write!(text, " {} |", machine.core);
+    }
+    text.push_str("\n|---|");
+    text.push_str(&"--:|".repeat(MACHINES.len()));
+    text.push('\n');
 }
 
 /// Puts `table` between the marks in the file at `path`, if it has them and `write` is set; says whether it is
@@ -62,7 +73,23 @@ mod tests {
         let mut figures = Figures::default();
         figures.set("thumbv7m-none-eabi", "text B: all", 12);
         let table = markdown(&figures);
-        assert_eq!(table.lines().last(), Some("| text B: all | | 12 | | | |"));
+        assert_eq!(table.lines().last(), Some("| all | | 12 | | | |"));
+    }
+
+    #[test]
+    fn begins_a_new_table_for_each_kind() {
+        let mut figures = Figures::default();
+        for name in ["RAM B: row", "text B: more", "text B: all"] {
+            figures.set("thumbv6m-none-eabi", name, 1);
+        }
+        let table = markdown(&figures);
+        let first_cells: Vec<&str> = table
+            .lines()
+            .filter_map(|line| line.split(" | ").next())
+            .collect();
+        assert_eq!(first_cells.len(), 3 + 1 + 4);
+        assert_eq!((first_cells[2], first_cells[4]), ("| row", "| text B"));
+        assert_eq!((first_cells[6], first_cells[7]), ("| all", "| more"));
     }
 
     #[test]

@@ -1,0 +1,302 @@
+//@ gates: panic float division
+//@ complete: limiter-core/src
+//@ size: every public function of the library above empty
+//! Links every public function, so that what is proved absent here is absent everywhere.
+//!
+//! Taking a function's address keeps a compiled form of it that knows nothing of its arguments: the strictest
+//! one. The runner holds this list to the library's source (`complete`).
+
+#![no_std]
+#![no_main]
+#![forbid(unsafe_code)]
+
+use core::fmt;
+use core::hint::black_box;
+
+use board::Singleton;
+use embedded_time::fraction::Fraction;
+use images::footprint;
+use limiter_core::abuse::Abuse;
+use limiter_core::calendar::Calendar;
+use limiter_core::clock::{
+    Clock, ClockError, Clocks, EmbeddedTimeClock, FnClock, FnUtc, MonotonicClock, NoUtc, TestClock,
+    TestTicks, TickClock, TickCounter, TickRate, UtcClock,
+};
+use limiter_core::daily::{DailyRule, Day, Strikes};
+use limiter_core::http::{self, Headers, Style};
+use limiter_core::policy::{BlockRule, PolicyBuilder};
+use limiter_core::window::Window;
+use limiter_core::{
+    Decision, HashKey, Instant, Limiter, LimiterIn, Method, Methods, Now, Outage, Plan, Policy,
+    PolicyError, Reason, Receipt, RegisterError, Registration, Request, Shared, Statistics,
+    TokenId, TokenRow, UnixTime, UpdateError, UserId, UserRow, rules,
+};
+
+type Full = Limiter<32, 16>;
+type Slices = LimiterIn<&'static mut [TokenRow], &'static mut [UserRow]>;
+type Reading = fn() -> Result<u64, ClockError>;
+
+static SHARED: Shared<Full> = Shared::new(Limiter::new(Policy::pipedrive()));
+static LIMITER: Singleton<Full> = Singleton::new(Limiter::new(Policy::pipedrive()));
+
+/// Keeps functions in the image.
+macro_rules! keep {
+    ($($function:expr),+ $(,)?) => { $( black_box($function as *const ()); )+ };
+}
+
+#[board::entry]
+fn main() -> ! {
+    let Some(limiter) = LIMITER.take() else {
+        board::exit(1)
+    };
+    values();
+    rows_and_rules();
+    policy();
+    limiters();
+    clocks(limiter);
+    texts(limiter);
+    board::exit(0)
+}
+
+#[inline(never)]
+fn values() {
+    keep!(
+        Instant::from_millis,
+        Instant::as_millis,
+        Instant::saturating_add,
+        Instant::saturating_since,
+        UnixTime::from_secs,
+        UnixTime::as_secs,
+        UnixTime::day,
+        Now::new,
+        Now::monotonic,
+        Now::utc,
+        HashKey::new,
+        HashKey::token,
+        HashKey::user,
+        TokenId::from_hash,
+        TokenId::as_u64,
+        UserId::from_hash,
+        UserId::as_u64,
+        Request::new,
+        Request::anonymous,
+        Request::with_cost,
+        Request::with_origin,
+        Method::from_name,
+        Registration::new,
+        Registration::with_own_limit,
+        Registration::pinned,
+        Decision::outcome,
+        Decision::is_admitted,
+        Decision::reason,
+        Decision::status,
+        Decision::quota,
+        Decision::retry_after_ms,
+        Decision::into_receipt,
+        Reason::status,
+        Reason::word,
+        Receipt::cost,
+        Statistics::refused,
+        Statistics::refused_in_all,
+    );
+}
+
+#[inline(never)]
+fn rows_and_rules() {
+    keep!(
+        Window::from_bits,
+        Window::to_bits,
+        Window::is_open,
+        Window::used,
+        Window::start,
+        Window::settle,
+        Window::fits,
+        Window::charge,
+        Window::give_back,
+        Window::remaining,
+        Window::reset_ms,
+        Abuse::from_bits,
+        Abuse::to_bits,
+        Abuse::is_blocked,
+        Abuse::offences,
+        Abuse::settle,
+        Abuse::blocked_ms,
+        Abuse::hit,
+        Abuse::offend,
+        Abuse::is_forgotten,
+        Day::new,
+        Day::from_bits,
+        Day::to_bits,
+        Day::used,
+        Day::refills,
+        Day::settle,
+        Day::charge,
+        Day::give_back,
+        Strikes::new,
+        Strikes::count,
+        Strikes::last,
+        Strikes::settle,
+        DailyRule::can_never_fit,
+        DailyRule::judge,
+        Calendar::new,
+        Calendar::day,
+        Calendar::refills,
+        Calendar::feed,
+        Calendar::wait_ms,
+        rules::counts_daily,
+        rules::decide,
+    );
+}
+
+#[inline(never)]
+fn policy() {
+    keep!(
+        Policy::pipedrive,
+        Policy::builder,
+        Policy::window_limit,
+        Policy::window_ms,
+        Policy::daily,
+        Policy::writes,
+        Policy::block,
+        Policy::utc_floor,
+        PolicyBuilder::window,
+        PolicyBuilder::plan,
+        PolicyBuilder::daily_limit,
+        PolicyBuilder::daily_mode,
+        PolicyBuilder::writes,
+        PolicyBuilder::block,
+        PolicyBuilder::no_block,
+        PolicyBuilder::extend_block_on_hit,
+        PolicyBuilder::utc_floor,
+        PolicyBuilder::build,
+        PolicyError::message,
+        BlockRule::new,
+        BlockRule::offences,
+        BlockRule::within_ms,
+        BlockRule::duration_ms,
+        BlockRule::extend_on_hit,
+        Plan::new,
+        Plan::index,
+        Methods::with,
+        Methods::contains,
+    );
+}
+
+#[inline(never)]
+fn limiters() {
+    keep!(
+        Full::new,
+        Full::check,
+        Full::refuse_for,
+        Full::peek,
+        Full::refund,
+        Full::next_reset,
+        Full::statistics,
+        Full::calendar,
+        Full::policy,
+        Full::register,
+        Full::update,
+        Full::revoke,
+        Full::unblock,
+        Full::set_policy,
+        Slices::with_rows,
+        Slices::check,
+        Slices::peek,
+        Slices::refund,
+        Slices::next_reset,
+        Slices::register,
+        Slices::update,
+        Slices::revoke,
+        Slices::unblock,
+        Slices::set_policy,
+        Shared::<Full>::new,
+    );
+    let busy = SHARED.with(|limiter| limiter.statistics().tokens);
+    black_box(&busy);
+}
+
+#[inline(never)]
+fn clocks(limiter: &mut Full) {
+    keep!(
+        TickRate::from_hz,
+        TickRate::from_seconds_per_tick,
+        TickCounter::new,
+        TickCounter::extend,
+        TickClock::<Reading>::new,
+        <TickClock<Reading> as MonotonicClock>::now,
+        <NoUtc as UtcClock>::unix_time,
+        TestClock::new,
+        TestClock::advance,
+        TestClock::step_back,
+        TestClock::set_utc,
+        TestClock::freeze,
+        TestClock::fail_with,
+        TestClock::ticks,
+        TestTicks::<'_>::read,
+        EmbeddedTimeClock::<Ticks>::new,
+        EmbeddedTimeClock::<Ticks>::inner,
+        <EmbeddedTimeClock<Ticks> as MonotonicClock>::now,
+    );
+    let mut clock = Clocks {
+        monotonic: FnClock(|| Ok(Instant::from_millis(black_box(7)))),
+        utc: FnUtc(|| black_box(Err(ClockError::Failed))),
+    };
+    black_box(&clock.read());
+    let request = Request::anonymous(black_box(Method::Get));
+    black_box(&limiter.check_with(&request, &mut clock));
+    black_box(&limiter.refuse_for(&request, black_box(Outage::TableFull)));
+}
+
+#[inline(never)]
+fn texts(limiter: &mut Full) {
+    keep!(
+        http::headers,
+        <Headers<'_> as Iterator>::next,
+        http::body,
+        http::reason_phrase,
+        http::seconds,
+        Style::default,
+        <Reason as fmt::Display>::fmt,
+        <PolicyError as fmt::Display>::fmt,
+        <RegisterError as fmt::Display>::fmt,
+        <UpdateError as fmt::Display>::fmt,
+        <ClockError as fmt::Display>::fmt,
+    );
+    if let Some(decision) = footprint::decide(limiter, TokenId::from_hash(footprint::id())) {
+        let style = black_box(Style::STANDARDS);
+        black_box(&http::write_headers(
+            &mut Sink,
+            &decision,
+            limiter.policy(),
+            style,
+        ));
+        black_box(&http::write_refusal(
+            &mut Sink,
+            &decision,
+            limiter.policy(),
+            style,
+        ));
+    }
+}
+
+/// Takes text and costs nothing.
+struct Sink;
+
+impl fmt::Write for Sink {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        black_box(text);
+        Ok(())
+    }
+}
+
+/// A clock of the `embedded-time` crate.
+struct Ticks;
+
+impl embedded_time::Clock for Ticks {
+    type T = u32;
+    const SCALING_FACTOR: Fraction = Fraction::new(1, 32_768);
+
+    fn try_now(&self) -> Result<embedded_time::Instant<Self>, embedded_time::clock::Error> {
+        Ok(embedded_time::Instant::new(black_box(7)))
+    }
+}
