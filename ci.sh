@@ -1,0 +1,74 @@
+#!/usr/bin/env bash
+# One verb per check, for people and for CI alike. `./ci.sh all` is what must pass before a change lands.
+# Each verb installs what it needs beyond a Rust toolchain.
+set -euo pipefail
+cd "$(dirname "$0")"
+
+BARE_METAL=(thumbv6m-none-eabi thumbv7em-none-eabihf riscv32imc-unknown-none-elf)
+CORE_FEATURES=(critical-section defmt embassy-time embedded-time fugit)
+
+usage() {
+    cat <<'TEXT'
+usage: ./ci.sh VERB...
+  fmt       formatting of every workspace
+  lint      clippy on all targets and features, warnings are errors
+  test      all tests of the host workspace
+  cross     limiter-core for bare metal, every combination of its features
+  doc       documentation, warnings are errors
+  firmware  images built, run in QEMU, measured against the baseline
+  all       all of these, in this order
+TEXT
+}
+
+fmt() {
+    cargo fmt --all --check
+    (cd examples/firmware && cargo fmt --all --check)
+}
+
+lint() {
+    cargo clippy --workspace --all-targets --all-features -- -D warnings
+    cargo clippy -p limiter-core -- -D warnings
+}
+
+# The README's command.
+run_tests() {
+    cargo test --workspace --all-features
+}
+
+cross() {
+    rustup target add "${BARE_METAL[@]}"
+    local target combination feature bit
+    for target in "${BARE_METAL[@]}"; do
+        # A build, not only a check: code generation refuses what a target lacks.
+        cargo build -q -p limiter-core --target "$target" --all-features
+        for ((combination = 0; combination < 1 << ${#CORE_FEATURES[@]}; combination++)); do
+            feature=""
+            for bit in "${!CORE_FEATURES[@]}"; do
+                if ((combination >> bit & 1)); then feature+="${CORE_FEATURES[bit]},"; fi
+            done
+            RUSTFLAGS="-D warnings" cargo check -q -p limiter-core --target "$target" \
+                --features "$feature" || { echo "cross: $target with features [$feature]" >&2; return 1; }
+        done
+        echo "cross: $target: $combination feature combinations"
+    done
+}
+
+doc() {
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --all-features
+}
+
+firmware() {
+    examples/firmware/setup.sh
+    (cd examples/firmware && cargo xtask ci)
+}
+
+[ $# -gt 0 ] || { usage >&2; exit 2; }
+for verb in "$@"; do
+    case $verb in
+        fmt | lint | cross | doc | firmware) "$verb" ;;
+        test) run_tests ;;
+        # Each in a shell of its own: a list joined by && would switch `set -e` off inside the verbs.
+        all) for each in fmt lint test cross doc firmware; do echo "== $each"; ./ci.sh "$each"; done ;;
+        *) echo "ci.sh: unknown verb: $verb" >&2; usage >&2; exit 2 ;;
+    esac
+done
