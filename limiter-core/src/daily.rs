@@ -41,6 +41,16 @@ impl DailyRule {
         matches!(self.mode, DailyMode::Strict) && cost > self.limit
     }
 
+    /// Whether `cost` more permits on a settled `day` stay within the limit, whatever the mode.
+    #[must_use]
+    #[inline]
+    pub const fn has_room(&self, day: Day, cost: u32) -> bool {
+        match day.used().checked_add(cost) {
+            Some(used) => used <= self.limit,
+            None => false,
+        }
+    }
+
     /// Judges `cost` more permits on a settled `day`, on which the calendar has counted `refills`:
     /// whether they fit, and the strikes after that.
     #[must_use]
@@ -52,10 +62,7 @@ impl DailyRule {
         refills: u32,
         cost: u32,
     ) -> (bool, Strikes) {
-        let within = match self.limit.checked_sub(day.used()) {
-            Some(left) => cost <= left,
-            None => false,
-        };
+        let within = self.has_room(day, cost);
         match self.mode {
             DailyMode::Strict => (within, strikes),
             DailyMode::Advisory => (true, strikes),

@@ -1,6 +1,5 @@
 //! What the limiter answers (SPEC 7).
 
-use crate::daily::Day;
 use crate::token::TokenId;
 use crate::window::Window;
 use core::fmt;
@@ -269,23 +268,25 @@ impl Receipt {
         user: NOT_DAILY,
     };
 
-    /// The receipt of a charge: the states after it, and the user's place if it counted daily.
+    /// The receipt of a charge: the window after it, and the user's row and the accounting day if
+    /// it counted daily.
     #[inline]
     pub(crate) const fn new(
         token: TokenId,
         window: Window,
         cost: u32,
-        user: Option<u32>,
-        day: Day,
+        day: Option<(u32, u32)>,
     ) -> Self {
+        let charged = window.with_used(cost);
+        let (user, refills) = match day {
+            Some(row_and_refills) => row_and_refills,
+            None => (NOT_DAILY, 0),
+        };
         Self {
             token: token.as_u64(),
-            charged: Window::CLOSED.charge(window.start(), cost),
-            refills: day.refills(),
-            user: match user {
-                Some(place) => place,
-                None => NOT_DAILY,
-            },
+            charged,
+            refills,
+            user,
         }
     }
 

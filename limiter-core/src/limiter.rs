@@ -164,8 +164,8 @@ where
         if rules::counts_daily(&self.policy, row.terms().kind(), request) {
             user = self.users.get(row.user).copied();
         }
-        let mut account = row.account(token, user.as_mut());
-        rules::decide(&self.policy, &calendar, &mut account, request, now).without_receipt()
+        let account = row.account(token, user.as_mut());
+        rules::decide(&self.policy, &calendar, account, request, now).without_receipt()
     }
 
     /// Gives the permits of an admission back, to the very window and accounting day that were
@@ -265,8 +265,8 @@ where
         } else {
             None
         };
-        let mut account = row.account(token, user);
-        rules::decide(&self.policy, &self.calendar, &mut account, request, now)
+        let account = row.account(token, user);
+        rules::decide(&self.policy, &self.calendar, account, request, now)
     }
 
     /// The row of a registered token that is not revoked.

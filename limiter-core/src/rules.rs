@@ -50,72 +50,56 @@ pub fn counts_daily(policy: &Policy, kind: Kind, request: &Request) -> bool {
 pub fn decide(
     policy: &Policy,
     calendar: &Calendar,
-    account: &mut Account<'_>,
+    mut account: Account<'_>,
     request: &Request,
     now: Now,
 ) -> Decision {
     let at = now.monotonic();
-    if let Some(rule) = &policy.block {
-        *account.abuse = account.abuse.settle(at, rule);
-        if account.abuse.is_blocked() {
-            *account.abuse = account.abuse.hit(at, rule);
-            return Decision::refused(Reason::Blocked, account.abuse.blocked_ms(at));
-        }
+    if account.abuse.is_blocked()
+        && let Some(refusal) = refuse_blocked(policy, account.abuse, now)
+    {
+        return refusal;
     }
 
     let mut window = account.window.settle(at, policy.window_ms);
     let cost = request.cost.get();
-    let mut can_never_fit = cost > account.limit;
-    let mut day = Day::new(0, 0);
-    if let Some((record, _)) = &account.daily {
-        day = record.settle(calendar.refills());
-        can_never_fit |= policy.daily.can_never_fit(cost);
+    let mut fits = window.fits(account.limit, cost);
+    if let Some((day, _)) = &account.daily {
+        fits &= policy.daily.has_room(day.settle(calendar.refills()), cost);
     }
 
-    let mut retry_after_ms = 0;
-    let outcome = if can_never_fit {
-        Outcome::Refused(Reason::CostExceedsLimit)
-    } else {
-        let window_fits = window.fits(account.limit, cost);
-        let day_fits = match &mut account.daily {
-            Some((_, strikes)) => {
-                let (fits, after) = policy.daily.judge(day, **strikes, calendar.refills(), cost);
-                **strikes = after;
-                fits
-            }
-            None => true,
+    // What fits all limits need not be held against O4: it costs no more than each of them.
+    let (mut outcome, mut retry_after_ms) = (Outcome::Admitted, 0);
+    if !fits {
+        let mut excess = Excess {
+            kind: account.kind,
+            limit: account.limit,
+            window,
+            abuse: account.abuse,
+            daily: None,
         };
-        if window_fits && day_fits {
-            window = window.charge(at, cost);
-            day = day.charge(cost);
-            Outcome::Admitted
-        } else {
-            count_offence(policy, account, request, now);
-            if !window_fits {
-                retry_after_ms = window.reset_ms(at, policy.window_ms);
-            }
-            if day_fits {
-                Outcome::Refused(Reason::Window)
-            } else {
-                // The longest of all waits, so that nobody is told to come back too early (D5).
-                retry_after_ms = retry_after_ms
-                    .max(calendar.wait_ms(now))
-                    .min(MILLIS_PER_DAY);
-                Outcome::Refused(Reason::Daily)
-            }
+        if let Some((day, strikes)) = &mut account.daily {
+            excess.daily = Some((day, strikes));
         }
-    };
+        (outcome, retry_after_ms) = excess.judge(policy, calendar, request, now);
+    }
+    if let Outcome::Admitted = outcome {
+        window = window.charge(at, cost);
+        if let Some((day, _)) = &mut account.daily {
+            **day = day.settle(calendar.refills()).charge(cost);
+        }
+    }
 
     *account.window = window;
     let mut daily_left = None;
-    let mut user = None;
-    if let Some((record, _)) = &mut account.daily {
-        **record = day;
-        daily_left = Some(policy.daily.limit.saturating_sub(day.used()));
-        user = Some(account.user);
+    let mut charged_day = None;
+    if let Some((day, _)) = &account.daily {
+        let used = day.settle(calendar.refills()).used();
+        daily_left = Some(policy.daily.limit.saturating_sub(used));
+        charged_day = Some((account.user, calendar.refills()));
     }
     Decision {
-        receipt: Receipt::new(account.token, window, cost, user, day),
+        receipt: Receipt::new(account.token, window, cost, charged_day),
         quota: Quota {
             limit: account.limit,
             remaining: window.remaining(account.limit),
@@ -128,13 +112,80 @@ pub fn decide(
     }
 }
 
-/// O7: a refusal of an `api_token` of origin `api` by a limit is an offence.
-#[inline]
-fn count_offence(policy: &Policy, account: &mut Account<'_>, request: &Request, now: Now) {
-    if let Some(rule) = &policy.block
-        && account.kind == Kind::ApiToken
-        && request.origin == Origin::Api
-    {
-        *account.abuse = account.abuse.offend(now.monotonic(), rule);
+/// O3: refuses a token that is blocked, unless the block is over (B3, B4, B6).
+#[inline(never)]
+fn refuse_blocked(policy: &Policy, abuse: &mut Abuse, now: Now) -> Option<Decision> {
+    let rule = policy.block.as_ref()?;
+    let at = now.monotonic();
+    *abuse = abuse.settle(at, rule);
+    if !abuse.is_blocked() {
+        return None;
+    }
+    *abuse = abuse.hit(at, rule);
+    Some(Decision::refused(Reason::Blocked, abuse.blocked_ms(at)))
+}
+
+/// A request that some limit has no room for, and what it may change.
+struct Excess<'a> {
+    kind: Kind,
+    limit: u32,
+    /// Settled.
+    window: Window,
+    abuse: &'a mut Abuse,
+    daily: Option<(&'a mut Day, &'a mut Strikes)>,
+}
+
+impl Excess<'_> {
+    /// Refuses the request, unless the daily mode tolerates it (O4, O6, D3): the outcome, and the
+    /// wait in milliseconds. Charges nothing.
+    #[inline(never)]
+    fn judge(
+        &mut self,
+        policy: &Policy,
+        calendar: &Calendar,
+        request: &Request,
+        now: Now,
+    ) -> (Outcome, u32) {
+        let at = now.monotonic();
+        let cost = request.cost.get();
+        let mut can_never_fit = cost > self.limit;
+        if self.daily.is_some() {
+            can_never_fit |= policy.daily.can_never_fit(cost);
+        }
+        if can_never_fit {
+            return (Outcome::Refused(Reason::CostExceedsLimit), 0);
+        }
+
+        let window_fits = self.window.fits(self.limit, cost);
+        let mut day_fits = true;
+        if let Some((day, strikes)) = &mut self.daily {
+            let refills = calendar.refills();
+            (day_fits, **strikes) =
+                policy
+                    .daily
+                    .judge(day.settle(refills), **strikes, refills, cost);
+        }
+        if window_fits && day_fits {
+            return (Outcome::Admitted, 0);
+        }
+
+        // O7: a refusal of an `api_token` of origin `api` by a limit is an offence.
+        if let Some(rule) = &policy.block
+            && self.kind == Kind::ApiToken
+            && request.origin == Origin::Api
+        {
+            *self.abuse = self.abuse.offend(at, rule);
+        }
+        let wait = if window_fits {
+            0
+        } else {
+            self.window.reset_ms(at, policy.window_ms)
+        };
+        if day_fits {
+            return (Outcome::Refused(Reason::Window), wait);
+        }
+        // The longest of all waits, so that nobody is told to come back too early (D5).
+        let wait = calendar.wait_ms(now).max(wait).min(MILLIS_PER_DAY);
+        (Outcome::Refused(Reason::Daily), wait)
     }
 }

@@ -64,13 +64,20 @@ impl<S> Table<S> {
     }
 
     /// The row of an id. Visits at most [`Table::longest_probe`] rows.
+    ///
+    /// Vacant rows do not end the probing: the longest distance does, and a row that is there is
+    /// found without looking for vacant ones on the way.
     #[inline]
     pub(crate) fn find_mut<R: Row>(&mut self, id: u64) -> Option<&mut R>
     where
-        S: AsRef<[R]> + AsMut<[R]>,
+        S: AsMut<[R]>,
     {
-        let index = self.position(id)?;
-        self.rows.as_mut().get_mut(index)
+        let rows = self.rows.as_mut();
+        let home = home(id, rows.len());
+        if rows.get(home)?.id() == id {
+            return rows.get_mut(home);
+        }
+        find_further(rows, home, math::to_index(self.reach), id)
     }
 
     /// Where the row of an id is. Visits at most [`Table::longest_probe`] rows.
@@ -81,12 +88,8 @@ impl<S> Table<S> {
         let rows = self.rows.as_ref();
         let mut index = home(id, rows.len());
         for _ in 0..=self.reach {
-            let row = rows.get(index)?;
-            if row.id() == id {
+            if rows.get(index)?.id() == id {
                 return Some(index);
-            }
-            if row.id() == 0 {
-                return None;
             }
             index = next(index, rows.len());
         }
@@ -203,6 +206,22 @@ impl<S> Table<S> {
             }
         }
         self.reach = reach;
+    }
+}
+
+/// The row of an id among the `visits` rows after its home.
+#[inline(never)]
+fn find_further<R: Row>(rows: &mut [R], home: usize, visits: usize, id: u64) -> Option<&mut R> {
+    let (before, after) = rows.split_at_mut_checked(home.wrapping_add(1))?;
+    // What goes over the end of the table goes on at its beginning.
+    let around = visits.saturating_sub(after.len());
+    let near = visits.wrapping_sub(around);
+    match after.get_mut(..near)?.iter_mut().find(|row| row.id() == id) {
+        Some(row) => Some(row),
+        None => before
+            .get_mut(..around)?
+            .iter_mut()
+            .find(|row| row.id() == id),
     }
 }
 

@@ -92,8 +92,8 @@ impl Window {
     #[must_use]
     #[inline]
     pub const fn fits(self, limit: u32, cost: u32) -> bool {
-        match limit.checked_sub(self.used()) {
-            Some(left) => cost <= left,
+        match self.used().checked_add(cost) {
+            Some(used) => used <= limit,
             None => false,
         }
     }
@@ -115,8 +115,13 @@ impl Window {
     /// Gives `cost` permits back, never below 0 used (P2). An open window stays open.
     #[must_use]
     pub const fn give_back(self, cost: u32) -> Self {
-        let used = math::widen(self.used().saturating_sub(cost));
-        Self((self.0 & (OPEN | START)) | (used << USED_SHIFT))
+        self.with_used(self.used().saturating_sub(cost))
+    }
+
+    /// The same window with other permits used, at most [`Window::MAX_LIMIT`].
+    #[inline]
+    pub(crate) const fn with_used(self, used: u32) -> Self {
+        Self((self.0 & (OPEN | START)) | (math::widen(used) << USED_SHIFT))
     }
 
     /// Permits left of `limit`, never below 0 (W3).

@@ -8,11 +8,8 @@ use crate::math;
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub struct Statistics {
-    /// Requests admitted, exempt ones apart.
-    pub admitted: u64,
-    /// Requests of origin webhook.
-    pub exempt: u64,
-    pub(super) refused: [u64; Reason::ALL.len()],
+    /// By reason of refusal, then admitted, then exempt.
+    pub(super) decisions: [u64; Reason::ALL.len() + 2],
     /// Idle tokens whose row a new token took (T2).
     pub evicted_tokens: u64,
     /// Unused users whose row a new user took (T2).
@@ -31,9 +28,7 @@ pub struct Statistics {
 
 impl Statistics {
     pub(super) const ZERO: Self = Self {
-        admitted: 0,
-        exempt: 0,
-        refused: [0; Reason::ALL.len()],
+        decisions: [0; Reason::ALL.len() + 2],
         evicted_tokens: 0,
         evicted_users: 0,
         table_full: 0,
@@ -43,33 +38,51 @@ impl Statistics {
         longest_user_probe: 0,
     };
 
+    /// Requests admitted, exempt ones apart.
+    #[must_use]
+    pub fn admitted(&self) -> u64 {
+        self.at(ADMITTED)
+    }
+
+    /// Requests of origin webhook.
+    #[must_use]
+    pub fn exempt(&self) -> u64 {
+        self.at(EXEMPT)
+    }
+
     /// Requests refused for a reason.
     #[must_use]
     pub fn refused(&self, reason: Reason) -> u64 {
-        self.refused.get(place(reason)).copied().unwrap_or(0)
+        self.at(place(reason))
     }
 
     /// Requests refused for any reason.
     #[must_use]
     pub fn refused_in_all(&self) -> u64 {
-        self.refused
-            .iter()
-            .fold(0, |sum, &count| u64::saturating_add(sum, count))
+        let counts = Reason::ALL.iter().map(|&reason| self.refused(reason));
+        counts.fold(0, u64::wrapping_add)
+    }
+
+    fn at(&self, place: usize) -> u64 {
+        self.decisions.get(place).copied().unwrap_or(0)
     }
 
     #[inline]
     pub(super) fn count(&mut self, outcome: Outcome) {
-        let counter = match outcome {
-            Outcome::Admitted => Some(&mut self.admitted),
-            Outcome::Exempt => Some(&mut self.exempt),
-            Outcome::Refused(reason) => self.refused.get_mut(place(reason)),
+        let place = match outcome {
+            Outcome::Refused(reason) => place(reason),
+            Outcome::Admitted => ADMITTED,
+            Outcome::Exempt => EXEMPT,
         };
-        if let Some(counter) = counter {
+        if let Some(counter) = self.decisions.get_mut(place) {
             // OK because 2^64 decisions are never reached.
             *counter = counter.wrapping_add(1);
         }
     }
 }
+
+const ADMITTED: usize = Reason::ALL.len();
+const EXEMPT: usize = Reason::ALL.len() + 1;
 
 /// The reason's place in [`Reason::ALL`].
 const fn place(reason: Reason) -> usize {
