@@ -1,0 +1,62 @@
+//! Policies and tokens from TOML files, with every mistake reported at once and at its place.
+//!
+//! A policy file is the preset, the preset with some keys changed, or numbers alone:
+//!
+//! ```toml
+//! preset = "pipedrive"      # all keys below are then optional
+//! window = "2s"             # lengths: a whole number and ms, s, m or h
+//! utc_floor = 2020-01-01    # before this UTC counts as unknown
+//!
+//! [plans.advanced]          # any name; permits per window
+//! api_token = 40
+//! access_token = 160
+//!
+//! [daily]                   # or daily = false
+//! limit = 10000
+//! mode = "strict"           # or "advisory", or "fair_use" with tolerated_days, forgiven_after_days
+//! writes = ["POST", "PUT"]
+//!
+//! [block]                   # or block = false
+//! offences = 100
+//! within = "60s"
+//! duration = "300s"
+//! extend_on_hit = false
+//!
+//! [origins]                 # prefixes of paths; all else is api
+//! ui = ["/ui/"]
+//! webhook = ["/webhooks/"]
+//! ```
+//!
+//! Without a preset `window` and one plan must be there, and what is absent is off: no daily
+//! limit, no block. The origins are those above unless given. A token file lists credentials:
+//!
+//! ```toml
+//! [[tokens]]
+//! token = "a1b2c3"          # never shown again, in no message either
+//! user = "martin"
+//! kind = "api_token"        # the default; or "access_token"
+//! plan = "advanced"         # or: limit = 55
+//! ```
+
+mod error;
+mod policy;
+mod reader;
+mod tokens;
+mod values;
+
+pub use self::error::{ConfigError, Mistake};
+pub use self::policy::{Plans, PolicyFile};
+pub use self::tokens::{TokenEntry, TokenFile};
+
+use std::path::Path;
+
+/// Reads a whole file.
+fn read(path: &Path) -> Result<String, ConfigError> {
+    std::fs::read_to_string(path).map_err(|error| ConfigError::Unreadable {
+        file: path.display().to_string(),
+        error,
+    })
+}
+
+#[cfg(test)]
+mod tests;

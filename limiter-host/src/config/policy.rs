@@ -1,0 +1,413 @@
+//! The policy file.
+
+use super::error::ConfigError;
+use super::read;
+use super::reader::{Document, Found, Section};
+use super::values::{length, utc, word};
+use crate::origins::PathOrigins;
+use limiter_core::daily::DailyMode;
+use limiter_core::policy::PolicyBuilder;
+use limiter_core::{Kind, Method, Methods, Origin, Plan, Policy, PolicyError};
+use std::path::Path;
+use std::time::Duration;
+
+/// What a policy file says; `default` is what an absent file would.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicyFile {
+    /// The limits.
+    pub policy: Policy,
+    /// The plans by name.
+    pub plans: Plans,
+    /// Where requests come from.
+    pub origins: PathOrigins,
+}
+
+impl PolicyFile {
+    /// Reads and checks a file.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`], with all mistakes.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        Self::parse(&read(path)?, &path.display().to_string())
+    }
+
+    /// Checks a text; `file` is its name in messages.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`], with all mistakes.
+    ///
+    /// ```
+    /// use limiter_host::config::PolicyFile;
+    ///
+    /// let text = "preset = \"pipedrive\"\n[plans.advanced]\napi_token = 0\n[block]\noffense = 5\n";
+    /// let error = PolicyFile::parse(text, "policy.toml").unwrap_err();
+    /// assert_eq!(
+    ///     error.to_string(),
+    ///     "policy.toml:3: plans.advanced.api_token: a window limit must be at least 1\n\
+    ///      policy.toml:5: block.offense: unknown key; known are offences, within, duration, \
+    ///      extend_on_hit"
+    /// );
+    /// ```
+    pub fn parse(text: &str, file: &str) -> Result<Self, ConfigError> {
+        let (document, root) = Document::parse(text);
+        let read = policy_file(&Section::root(&document, &root));
+        document.finish(file, read)
+    }
+}
+
+impl Default for PolicyFile {
+    /// The preset.
+    fn default() -> Self {
+        Self {
+            policy: Policy::pipedrive(),
+            plans: Plans::pipedrive(),
+            origins: PathOrigins::default(),
+        }
+    }
+}
+
+/// The plans of a policy by name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plans(Vec<(String, Plan)>);
+
+impl Plans {
+    /// Those of the preset: essential, advanced, professional and enterprise.
+    #[must_use]
+    pub fn pipedrive() -> Self {
+        let named = |(name, plan): &(&str, Plan)| ((*name).to_owned(), *plan);
+        Self(PRESET_PLANS.iter().map(named).collect())
+    }
+
+    /// The plan of a name.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<Plan> {
+        let found = self.0.iter().find(|(known, _)| known == name);
+        found.map(|&(_, plan)| plan)
+    }
+
+    /// Names and plans, in the order of the policy's table.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, Plan)> {
+        self.0.iter().map(|(name, plan)| (name.as_str(), *plan))
+    }
+}
+
+fn policy_file(root: &Section<'_, '_>) -> Option<PolicyFile> {
+    root.allow(&[
+        "preset",
+        "window",
+        "utc_floor",
+        "plans",
+        "daily",
+        "block",
+        "origins",
+    ]);
+    let preset = root.has("preset");
+    if preset {
+        word(root, "preset", &[("pipedrive", ())]);
+    } else {
+        root.require("window");
+        root.require("plans");
+    }
+    let mut draft = Draft::new(preset);
+    if let Some(Found { value, at }) = length(root, "window") {
+        draft.set(root, "window", at, |builder| builder.window(value));
+    }
+    if let Some(floor) = utc(root, "utc_floor") {
+        draft.builder = draft.builder.utc_floor(floor);
+    }
+    let mut plans = if preset {
+        Plans::pipedrive()
+    } else {
+        Plans(Vec::new())
+    };
+    if let Some(section) = root.section("plans") {
+        read_plans(&section, &mut draft, &mut plans);
+    }
+    match root.section_or_off("daily") {
+        Some(Some(section)) => read_daily(&section, &mut draft),
+        Some(None) => draft.builder = draft.builder.writes(Methods::NONE),
+        None => {}
+    }
+    match root.section_or_off("block") {
+        Some(Some(section)) => read_block(&section, &mut draft),
+        Some(None) => draft.builder = draft.builder.no_block(),
+        None => {}
+    }
+    let origins = root
+        .section("origins")
+        .map_or_else(PathOrigins::default, |section| read_origins(&section));
+    Some(PolicyFile {
+        // An error left over has been noted where it arose.
+        policy: draft.builder.build().ok()?,
+        plans,
+        origins,
+    })
+}
+
+/// A policy under construction. The core judges every number; a wrong one is noted at its key and
+/// left out, so that the next can be judged too.
+struct Draft {
+    builder: PolicyBuilder,
+    preset: bool,
+}
+
+impl Draft {
+    fn new(preset: bool) -> Self {
+        let mut builder = Policy::builder().writes(Methods::NONE);
+        if preset {
+            builder = preset_builder();
+        }
+        Self { builder, preset }
+    }
+
+    /// Takes one more number, if the core allows it.
+    fn set(
+        &mut self,
+        section: &Section<'_, '_>,
+        key: &str,
+        at: usize,
+        set: impl Fn(PolicyBuilder) -> PolicyBuilder,
+    ) {
+        match judge(&set) {
+            Ok(()) => self.builder = set(self.builder),
+            Err(error) => section.note(at, key, error.to_string()),
+        }
+    }
+}
+
+/// What the core says of one setting, beside a policy that is right.
+fn judge(set: impl Fn(PolicyBuilder) -> PolicyBuilder) -> Result<(), PolicyError> {
+    set(preset_builder()).build().map(|_| ())
+}
+
+/// A builder that holds all numbers of the preset.
+fn preset_builder() -> PolicyBuilder {
+    let preset = Policy::pipedrive();
+    let mut builder = Policy::builder()
+        .window(Duration::from_millis(preset.window_ms().into()))
+        .daily_limit(preset.daily().limit)
+        .daily_mode(preset.daily().mode)
+        .writes(preset.writes())
+        .utc_floor(preset.utc_floor());
+    for (_, plan) in PRESET_PLANS {
+        let [api_token, access_token] = PRESET_KINDS.map(|kind| preset_limit(plan, kind));
+        builder = builder.plan(plan, api_token, access_token);
+    }
+    let block = preset_block();
+    builder.block(block.offences, block.within, block.duration)
+}
+
+/// The preset's permits per window, 1 for a plan that it does not have.
+fn preset_limit(plan: Plan, kind: Kind) -> u32 {
+    let preset = const { Policy::pipedrive() };
+    preset.window_limit(plan, kind).unwrap_or(1)
+}
+
+/// The numbers of a block, not yet judged together.
+struct BlockNumbers {
+    offences: u32,
+    within: Duration,
+    duration: Duration,
+}
+
+fn preset_block() -> BlockNumbers {
+    const {
+        match Policy::pipedrive().block() {
+            Some(rule) => BlockNumbers {
+                offences: rule.offences(),
+                within: Duration::from_millis(rule.within_ms() as u64),
+                duration: Duration::from_millis(rule.duration_ms() as u64),
+            },
+            None => panic!("the preset has a block"),
+        }
+    }
+}
+
+fn read_plans(section: &Section<'_, '_>, draft: &mut Draft, plans: &mut Plans) {
+    for (name, plan) in section.sections() {
+        plan.allow(&["api_token", "access_token"]);
+        let known = plans.find(name);
+        let place = known.or_else(|| Some(Plan::new(u8::try_from(plans.0.len()).ok()?)));
+        let Some(place) = place.filter(|place| usize::from(place.index()) < Policy::MAX_PLANS)
+        else {
+            plan.note_all(format!("a policy has at most {} plans", Policy::MAX_PLANS));
+            continue;
+        };
+        if known.is_none() {
+            plans.0.push((name.to_owned(), place));
+            plan.require("api_token");
+            plan.require("access_token");
+        }
+        let limit = |key, kind| {
+            let Some(Found { value, at }) = plan.number(key) else {
+                // Absent: the preset's stands, or it has been noted that it is missing.
+                return preset_limit(place, kind);
+            };
+            match judge(|builder| builder.plan(Plan::ESSENTIAL, value, value)) {
+                Ok(()) => value,
+                Err(error) => {
+                    plan.note(at, key, error.to_string());
+                    1
+                }
+            }
+        };
+        let api_token = limit("api_token", Kind::ApiToken);
+        let access_token = limit("access_token", Kind::AccessToken);
+        draft.builder = draft.builder.plan(place, api_token, access_token);
+    }
+    if plans.0.is_empty() {
+        section.note_all("a policy needs at least one plan");
+    }
+}
+
+fn read_daily(section: &Section<'_, '_>, draft: &mut Draft) {
+    section.allow(&[
+        "limit",
+        "mode",
+        "tolerated_days",
+        "forgiven_after_days",
+        "writes",
+    ]);
+    if !draft.preset {
+        section.require("limit");
+        draft.builder = draft.builder.writes(Methods::POST_PUT);
+    }
+    if let Some(Found { value, at }) = section.number("limit") {
+        draft.set(section, "limit", at, |builder| builder.daily_limit(value));
+    }
+    read_mode(section, draft);
+    if let Some(names) = section.texts("writes") {
+        let mut writes = Methods::NONE;
+        for Found { value, at } in names {
+            match Method::from_name(value) {
+                Method::Other => {
+                    section.note(at, "writes", "no such method; names are in capitals")
+                }
+                method => writes = writes.with(method),
+            }
+        }
+        draft.builder = draft.builder.writes(writes);
+    }
+}
+
+fn read_mode(section: &Section<'_, '_>, draft: &mut Draft) {
+    #[derive(Clone, Copy, PartialEq)]
+    enum Mode {
+        Strict,
+        Advisory,
+        FairUse,
+    }
+    let words = [
+        ("strict", Mode::Strict),
+        ("advisory", Mode::Advisory),
+        ("fair_use", Mode::FairUse),
+    ];
+    let has_mode = section.has("mode");
+    let mode = word(section, "mode", &words);
+    let days = ["tolerated_days", "forgiven_after_days"];
+    let [tolerated, forgiven] = days.map(|key| section.number(key));
+    match mode {
+        Some(Mode::FairUse) => {
+            for key in days {
+                section.require(key);
+            }
+            let (Some(tolerated), Some(forgiven)) = (tolerated, forgiven) else {
+                return;
+            };
+            let Ok(tolerated_days) = u8::try_from(tolerated.value) else {
+                return section.note(tolerated.at, days[0], "must be at most 255");
+            };
+            let Ok(forgiven_after_days) = u16::try_from(forgiven.value) else {
+                return section.note(forgiven.at, days[1], "must be at most 65535");
+            };
+            let mode = DailyMode::FairUse {
+                tolerated_days,
+                forgiven_after_days,
+            };
+            draft.set(section, days[1], forgiven.at, |b| b.daily_mode(mode));
+        }
+        // A mode that is wrong says nothing about the keys beside it.
+        None if has_mode => {}
+        _ => {
+            for key in days {
+                if let Some(Found { at, .. }) = section.value(key) {
+                    section.note(at, key, "belongs to mode = \"fair_use\"");
+                }
+            }
+            if mode == Some(Mode::Advisory) {
+                draft.builder = draft.builder.daily_mode(DailyMode::Advisory);
+            }
+        }
+    }
+}
+
+fn read_block(section: &Section<'_, '_>, draft: &mut Draft) {
+    section.allow(&["offences", "within", "duration", "extend_on_hit"]);
+    if !draft.preset {
+        for key in ["offences", "within", "duration"] {
+            section.require(key);
+        }
+    }
+    // Each number is judged beside right ones, so that each mistake is found.
+    let mut block = preset_block();
+    if let Some(Found { value, at }) = section.number("offences") {
+        let BlockNumbers {
+            within, duration, ..
+        } = preset_block();
+        match judge(|builder| builder.block(value, within, duration)) {
+            Ok(()) => block.offences = value,
+            Err(error) => section.note(at, "offences", error.to_string()),
+        }
+    }
+    if let Some(Found { value, at }) = length(section, "within") {
+        let BlockNumbers {
+            offences, duration, ..
+        } = preset_block();
+        match judge(|builder| builder.block(offences, value, duration)) {
+            Ok(()) => block.within = value,
+            Err(error) => section.note(at, "within", error.to_string()),
+        }
+    }
+    if let Some(Found { value, at }) = length(section, "duration") {
+        let BlockNumbers {
+            offences, within, ..
+        } = preset_block();
+        match judge(|builder| builder.block(offences, within, value)) {
+            Ok(()) => block.duration = value,
+            Err(error) => section.note(at, "duration", error.to_string()),
+        }
+    }
+    let BlockNumbers {
+        offences,
+        within,
+        duration,
+    } = block;
+    draft.builder = draft.builder.block(offences, within, duration);
+    if let Some(Found { value, .. }) = section.flag("extend_on_hit") {
+        draft.builder = draft.builder.extend_block_on_hit(value);
+    }
+}
+
+fn read_origins(section: &Section<'_, '_>) -> PathOrigins {
+    section.allow(&["ui", "webhook"]);
+    let mut origins = PathOrigins::none();
+    for (key, origin) in [("ui", Origin::Ui), ("webhook", Origin::Webhook)] {
+        for Found { value, at } in section.texts(key).unwrap_or_default() {
+            match origins.clone().with(value, origin) {
+                Ok(more) => origins = more,
+                Err(error) => section.note(at, key, error.to_string()),
+            }
+        }
+    }
+    origins
+}
+
+const PRESET_PLANS: [(&str, Plan); 4] = [
+    ("essential", Plan::ESSENTIAL),
+    ("advanced", Plan::ADVANCED),
+    ("professional", Plan::PROFESSIONAL),
+    ("enterprise", Plan::ENTERPRISE),
+];
+const PRESET_KINDS: [Kind; 2] = [Kind::ApiToken, Kind::AccessToken];
