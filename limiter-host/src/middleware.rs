@@ -1,0 +1,247 @@
+//! A tower layer that puts a limiter before any HTTP service.
+//!
+//! This file says what can be chosen; [`service`] decides and answers. The journey of a request:
+//!
+//! 1. [`Head`]: its origin (all are `api`, unless told otherwise, as by
+//!    [`PathOrigins`](crate::PathOrigins)); its
+//!    credential ([`credential`]); its cost and method. The body is not touched.
+//! 2. The clock is read, and the limiter decides; the hook sees what.
+//! 3. Refused: the answer of SPEC 7, and the inner service never hears of it. Admitted: the inner
+//!    service's answer, with the quota headers.
+//!
+//! A webhook needs no credential and gets no headers (O1). A request that shows two different
+//! credentials is answered 400 without a decision.
+
+mod body;
+mod credential;
+mod head;
+mod response;
+mod service;
+
+pub use self::body::LimitedBody;
+pub use self::credential::{ConflictingCredentials, credential};
+pub use self::head::Head;
+pub use self::service::{Limited, LimitedFuture};
+
+use crate::clock::SharedClock;
+use limiter_core::http::Style;
+use limiter_core::{Decision, HashKey, Method, Origin, Request};
+use std::borrow::Cow;
+use std::fmt;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Limits the callers of an HTTP service.
+///
+/// `D` is a limiter that threads share ([`Decide`](crate::Decide)). It is kept in an [`Arc`]: clone
+/// yours before, to register tokens beside it.
+///
+/// ```
+/// use limiter_host::core::{HashKey, Kind, Plan, Policy, Registration};
+/// use limiter_host::{LimiterLayer, Locked, SharedClock};
+/// use std::sync::Arc;
+///
+/// let (key, clock) = (HashKey::new(*b"from the OS, say"), SharedClock::system());
+/// let limiter = Arc::new(Locked::new(Policy::pipedrive(), 1_000, 200));
+/// let now = clock.now()?;
+/// let martin = Registration::new(key.user(b"martin"), Kind::ApiToken, Plan::ADVANCED);
+/// limiter.with(|l| l.register(key.token(b"a1b2c3"), martin, now))?;
+///
+/// let layer = LimiterLayer::new(limiter, key, clock).refund_on_5xx(true);
+/// # let _ = layer;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct LimiterLayer<D> {
+    settings: Settings<D>,
+}
+
+impl<D> LimiterLayer<D> {
+    /// A layer as SPEC has it: every request is of origin `api` and costs 1 permit, the answers
+    /// are the page's, nothing is given back.
+    ///
+    /// `key` and `clock` are those with which tokens are registered.
+    #[must_use]
+    pub fn new(limiter: Arc<D>, key: HashKey, clock: SharedClock) -> Self {
+        Self {
+            settings: Settings {
+                limiter,
+                key,
+                clock,
+                credential: None,
+                origin: None,
+                cost: None,
+                method: None,
+                hook: None,
+                style: Style::PAGE,
+                quota_headers: true,
+                jitter_s: 0,
+                shadow: false,
+                refund: false,
+            },
+        }
+    }
+
+    /// Takes the credential from somewhere else than [`credential`] does; `None` where the request
+    /// shows none. It is hashed and forgotten.
+    #[must_use]
+    pub fn credential(
+        mut self,
+        find: impl for<'a> Fn(&Head<'a>) -> Result<Option<Cow<'a, [u8]>>, ConflictingCredentials>
+        + Send
+        + Sync
+        + 'static,
+    ) -> Self {
+        self.settings.credential = Some(Arc::new(find));
+        self
+    }
+
+    /// Tells where a request comes from; [`PathOrigins`](crate::PathOrigins) knows by the path.
+    #[must_use]
+    pub fn origin(mut self, of: impl Fn(&Head<'_>) -> Origin + Send + Sync + 'static) -> Self {
+        self.settings.origin = Some(Arc::new(of));
+        self
+    }
+
+    /// Tells how many permits a request takes.
+    #[must_use]
+    pub fn cost(mut self, of: impl Fn(&Head<'_>) -> NonZeroU32 + Send + Sync + 'static) -> Self {
+        self.settings.cost = Some(Arc::new(of));
+        self
+    }
+
+    /// Tells as which method a request counts, for example a search by POST as a GET.
+    #[must_use]
+    pub fn method(mut self, of: impl Fn(&Head<'_>) -> Method + Send + Sync + 'static) -> Self {
+        self.settings.method = Some(Arc::new(of));
+        self
+    }
+
+    /// Calls `hook` for each decision, before the service is called or the refusal sent.
+    #[must_use]
+    pub fn on_decision(mut self, hook: impl Fn(&Event<'_>) + Send + Sync + 'static) -> Self {
+        self.settings.hook = Some(Arc::new(hook));
+        self
+    }
+
+    /// Adds the IETF fields, or answers with problem details (H3).
+    #[must_use]
+    pub fn style(mut self, style: Style) -> Self {
+        self.settings.style = style;
+        self
+    }
+
+    /// Whether the page's quota headers are sent (H1); they are, unless this says no.
+    #[must_use]
+    pub fn quota_headers(mut self, send: bool) -> Self {
+        self.settings.quota_headers = send;
+        self
+    }
+
+    /// Adds up to `most`, in whole seconds, to the `retry-after` of a token that a limit or a block
+    /// refuses: always the same for one token, so that many that were refused together do not come
+    /// back together. Nobody is told to come back earlier than without it. Off by default.
+    #[must_use]
+    pub fn retry_jitter(mut self, most: Duration) -> Self {
+        self.settings.jitter_s = u32::try_from(most.as_secs()).unwrap_or(u32::MAX);
+        self
+    }
+
+    /// Decides and reports, and never refuses: every request reaches the service, also one with two
+    /// credentials. What would have been refused shows in the hook, in the limiter's statistics and
+    /// in the quota headers; `retry-after` is not sent.
+    #[must_use]
+    pub fn shadow(mut self, shadow: bool) -> Self {
+        self.settings.shadow = shadow;
+        self
+    }
+
+    /// Whether the permits of a request go back (P2) when the service answers with a status of 500
+    /// or above, or fails. The headers of that answer are those of the decision, before the refund.
+    #[must_use]
+    pub fn refund_on_5xx(mut self, refund: bool) -> Self {
+        self.settings.refund = refund;
+        self
+    }
+}
+
+impl<D> Clone for LimiterLayer<D> {
+    fn clone(&self) -> Self {
+        Self {
+            settings: self.settings.clone(),
+        }
+    }
+}
+
+impl<D> fmt::Debug for LimiterLayer<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LimiterLayer")
+            .field("style", &self.settings.style)
+            .field("shadow", &self.settings.shadow)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<S, D> tower_layer::Layer<S> for LimiterLayer<D> {
+    type Service = Limited<S, D>;
+
+    fn layer(&self, inner: S) -> Limited<S, D> {
+        Limited::new(inner, Arc::new(self.settings.clone()))
+    }
+}
+
+/// One decision, as the hook of [`LimiterLayer::on_decision`] sees it.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Event<'a> {
+    /// What was asked for; the token is an id, never a credential.
+    pub request: &'a Request,
+    /// What the limiter said.
+    pub decision: &'a Decision,
+    /// Whether the request reaches the service: it was admitted, or the layer is a shadow.
+    pub passes: bool,
+}
+
+type Find<T> = Arc<dyn for<'a> Fn(&Head<'a>) -> T + Send + Sync>;
+type FindCredential = Arc<
+    dyn for<'a> Fn(&Head<'a>) -> Result<Option<Cow<'a, [u8]>>, ConflictingCredentials>
+        + Send
+        + Sync,
+>;
+type Hook = Arc<dyn for<'a> Fn(&Event<'a>) + Send + Sync>;
+
+/// What a layer was told; its services share one.
+struct Settings<D> {
+    limiter: Arc<D>,
+    key: HashKey,
+    clock: SharedClock,
+    credential: Option<FindCredential>,
+    origin: Option<Find<Origin>>,
+    cost: Option<Find<NonZeroU32>>,
+    method: Option<Find<Method>>,
+    hook: Option<Hook>,
+    style: Style,
+    quota_headers: bool,
+    jitter_s: u32,
+    shadow: bool,
+    refund: bool,
+}
+
+impl<D> Clone for Settings<D> {
+    fn clone(&self) -> Self {
+        Self {
+            limiter: Arc::clone(&self.limiter),
+            key: self.key.clone(),
+            clock: self.clock.clone(),
+            credential: self.credential.clone(),
+            origin: self.origin.clone(),
+            cost: self.cost.clone(),
+            method: self.method.clone(),
+            hook: self.hook.clone(),
+            ..*self
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

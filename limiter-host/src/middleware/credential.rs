@@ -1,0 +1,205 @@
+//! Where a request shows its credential.
+//!
+//! Three places: the header `x-api-token`, the query parameter `api_token`, and `authorization`
+//! with the scheme Bearer. Showing one credential several times is fine; showing two different ones
+//! is not, for then the limiter and the service behind it might each believe another.
+
+use super::head::Head;
+use std::borrow::Cow;
+use std::error::Error;
+use std::fmt;
+
+/// A request showed two different credentials.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConflictingCredentials;
+
+impl fmt::Display for ConflictingCredentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the request shows two different credentials")
+    }
+}
+
+impl Error for ConflictingCredentials {}
+
+/// Finds the credential of a request; an empty one is none.
+///
+/// The query parameter is percent-decoded, its name too; `+` stands for itself, since credentials
+/// in base64 have it and none has a space. The scheme `Bearer` may be written in any case; other
+/// schemes are not looked at.
+///
+/// Does not allocate, unless the query parameter holds a `%`.
+///
+/// # Errors
+///
+/// [`ConflictingCredentials`] when two differ, be they in one place or in two.
+///
+/// ```
+/// use limiter_host::middleware::{Head, credential};
+/// let request = http::Request::get("/v1/deals?api_token=a%2Bb").body(())?;
+/// assert_eq!(credential(&Head::of(&request)).unwrap().as_deref(), Some(&b"a+b"[..]));
+/// # Ok::<(), http::Error>(())
+/// ```
+pub fn credential<'a>(head: &Head<'a>) -> Result<Option<Cow<'a, [u8]>>, ConflictingCredentials> {
+    let headers = head.headers;
+    let in_header = headers.get_all("x-api-token").iter();
+    let in_header = in_header.map(|value| Cow::Borrowed(value.as_bytes().trim_ascii()));
+    let bearer = headers.get_all(http::header::AUTHORIZATION).iter();
+    let bearer = bearer.filter_map(|value| bearer_token(value.as_bytes()).map(Cow::Borrowed));
+    let in_query = head.uri.query().into_iter().flat_map(api_tokens);
+
+    let mut found: Option<Cow<'a, [u8]>> = None;
+    for shown in in_header.chain(bearer).chain(in_query) {
+        match &found {
+            _ if shown.is_empty() => {}
+            None => found = Some(shown),
+            Some(first) if *first == shown => {}
+            Some(_) => return Err(ConflictingCredentials),
+        }
+    }
+    Ok(found)
+}
+
+/// What follows the scheme in `Bearer T`.
+fn bearer_token(value: &[u8]) -> Option<&[u8]> {
+    let (scheme, rest) = value.split_at_checked(SCHEME.len())?;
+    if scheme.eq_ignore_ascii_case(SCHEME) && rest.first() == Some(&b' ') {
+        Some(rest.trim_ascii())
+    } else {
+        None
+    }
+}
+
+/// The values of all parameters `api_token`.
+fn api_tokens(query: &str) -> impl Iterator<Item = Cow<'_, [u8]>> {
+    query.split('&').filter_map(|parameter| {
+        let (name, value) = parameter.split_once('=')?;
+        (*percent_decoded(name) == *PARAMETER).then(|| percent_decoded(value))
+    })
+}
+
+/// The bytes that a text means; a `%` that no two hexadecimal digits follow stands for itself.
+fn percent_decoded(text: &str) -> Cow<'_, [u8]> {
+    let bytes = text.as_bytes();
+    if !bytes.contains(&b'%') {
+        return Cow::Borrowed(bytes);
+    }
+    let mut decoded = Vec::with_capacity(bytes.len());
+    let mut rest = bytes;
+    while let [first, tail @ ..] = rest {
+        rest = tail;
+        let byte = match (*first, tail) {
+            (b'%', [high, low, after @ ..]) => match (digit(*high), digit(*low)) {
+                (Some(high), Some(low)) => {
+                    rest = after;
+                    (high << 4) | low
+                }
+                _ => b'%',
+            },
+            (byte, _) => byte,
+        };
+        decoded.push(byte);
+    }
+    Cow::Owned(decoded)
+}
+
+fn digit(byte: u8) -> Option<u8> {
+    match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        b'A'..=b'F' => Some(byte - b'A' + 10),
+        _ => None,
+    }
+}
+
+const SCHEME: &[u8] = b"bearer";
+const PARAMETER: &[u8] = b"api_token";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::Request;
+
+    /// The credential of a request for `uri` with the headers.
+    fn shown(
+        uri: &str,
+        headers: &[(&str, &str)],
+    ) -> Result<Option<String>, ConflictingCredentials> {
+        let mut request = Request::get(uri);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(()).unwrap();
+        let found = credential(&Head::of(&request))?;
+        Ok(found.map(|bytes| String::from_utf8(bytes.into_owned()).unwrap()))
+    }
+
+    fn one(token: &str) -> Result<Option<String>, ConflictingCredentials> {
+        Ok(Some(token.to_owned()))
+    }
+
+    #[test]
+    fn finds_a_credential_in_each_place() {
+        assert_eq!(shown("/", &[("x-api-token", "a1")]), one("a1"));
+        assert_eq!(shown("/?api_token=a1", &[]), one("a1"));
+        assert_eq!(shown("/?limit=5&api_token=a1&x", &[]), one("a1"));
+        assert_eq!(shown("/", &[("authorization", "Bearer a1")]), one("a1"));
+        assert_eq!(shown("/", &[("authorization", "bEARER   a1 ")]), one("a1"));
+    }
+
+    #[test]
+    fn finds_none_where_none_is_shown() {
+        let nothing = Ok(None);
+        assert_eq!(shown("/", &[]), nothing);
+        assert_eq!(
+            shown("/?api_token=&api_token", &[("x-api-token", "")]),
+            nothing
+        );
+        assert_eq!(shown("/?my_api_token=a1&api_token2=b", &[]), nothing);
+        assert_eq!(shown("/", &[("authorization", "Basic a1")]), nothing);
+        assert_eq!(shown("/", &[("authorization", "Bearer")]), nothing);
+        assert_eq!(shown("/", &[("authorization", "Bearer ")]), nothing);
+        assert_eq!(shown("/", &[("authorization", "Bearera1")]), nothing);
+    }
+
+    #[test]
+    fn decodes_a_query_once() {
+        assert_eq!(shown("/?api_token=a%2Bb%3d%25", &[]), one("a+b=%"));
+        assert_eq!(shown("/?api_token=a+b", &[]), one("a+b"));
+        assert_eq!(shown("/?api_token=a%2", &[]), one("a%2"));
+        assert_eq!(shown("/?api_token=a%zz%4", &[]), one("a%zz%4"));
+        assert_eq!(shown("/?api%5Ftoken=a1", &[]), one("a1"));
+        assert_eq!(shown("/?api_token=a=b", &[]), one("a=b"));
+    }
+
+    #[test]
+    fn takes_the_same_credential_any_number_of_times() {
+        let headers = [
+            ("x-api-token", "a+b"),
+            ("x-api-token", "a+b"),
+            ("authorization", "Bearer a+b"),
+        ];
+        assert_eq!(
+            shown("/?api_token=a%2bb&api_token=a+b", &headers),
+            one("a+b")
+        );
+    }
+
+    #[test]
+    fn rejects_two_different_ones_in_one_place_or_in_two() {
+        let conflict = Err(ConflictingCredentials);
+        assert_eq!(shown("/?api_token=a&api_token=b", &[]), conflict);
+        assert_eq!(shown("/?api%5ftoken=a", &[("x-api-token", "b")]), conflict);
+        let twice = [("x-api-token", "a"), ("x-api-token", "b")];
+        assert_eq!(shown("/", &twice), conflict);
+        let both = [("x-api-token", "a"), ("authorization", "Bearer b")];
+        assert_eq!(shown("/", &both), conflict);
+    }
+
+    #[test]
+    fn names_the_error_without_naming_a_credential() {
+        assert_eq!(
+            ConflictingCredentials.to_string(),
+            "the request shows two different credentials"
+        );
+    }
+}

@@ -1,0 +1,126 @@
+//! Decisions as `http` responses (SPEC 7): the core renders, this file puts it into types.
+
+use super::Settings;
+use crate::decide::Decide;
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use limiter_core::http::{Style, body, headers, seconds};
+use limiter_core::{Decision, Policy, Reason, TokenId};
+
+impl<D: Decide> Settings<D> {
+    /// The answer to a refused request.
+    pub(super) fn refusal(
+        &self,
+        decision: &Decision,
+        token: Option<TokenId>,
+    ) -> Response<&'static str> {
+        let policy = self.policy_to_write();
+        let body = body(decision, &policy, self.style);
+        let text = body.map_or("", |body| body.text);
+        let mut response = Response::new(text);
+        // OK because every reason's status is a status.
+        let status = decision.status().map(StatusCode::from_u16);
+        *response.status_mut() = status.and_then(Result::ok).unwrap_or_default();
+        if let Some(body) = body {
+            let content_type = HeaderValue::from_static(body.content_type);
+            response.headers_mut().insert(CONTENT_TYPE, content_type);
+        }
+        self.write_headers(response.headers_mut(), decision, &policy);
+        if let Some(wait) = self.retry_after_s(decision, token) {
+            let value = HeaderValue::from(wait);
+            response.headers_mut().insert(RETRY_AFTER, value);
+        }
+        response
+    }
+
+    /// Puts the quota headers onto the service's answer, in the place of its own.
+    pub(super) fn report(&self, headers: &mut HeaderMap, decision: &Decision) {
+        if decision.quota().is_some() {
+            self.write_headers(headers, decision, &self.policy_to_write());
+        }
+    }
+
+    /// All headers but `retry-after`.
+    fn write_headers(&self, into: &mut HeaderMap, decision: &Decision, policy: &Policy) {
+        for header in headers(decision, policy, self.style) {
+            let of_the_page = header.name.starts_with("x-");
+            if header.name == RETRY_AFTER.as_str() || (of_the_page && !self.quota_headers) {
+                continue;
+            }
+            // OK because the core writes visible ASCII alone.
+            if let Ok(value) = HeaderValue::from_str(&header.value) {
+                into.insert(HeaderName::from_static(header.name), value);
+            }
+        }
+    }
+
+    /// Seconds to wait, rounded up, with the token's jitter.
+    fn retry_after_s(&self, decision: &Decision, token: Option<TokenId>) -> Option<u32> {
+        let wait_s = seconds(decision.retry_after_ms()?);
+        let jitter_s = match (decision.reason(), token) {
+            (Some(Reason::Window | Reason::Daily | Reason::Blocked), Some(token)) => {
+                jitter_s(token, self.jitter_s)
+            }
+            _ => 0,
+        };
+        Some(wait_s.saturating_add(jitter_s))
+    }
+
+    /// The policy that the core wants for rendering; only what newer standards add looks at it, so
+    /// the limiter is not asked for nothing.
+    fn policy_to_write(&self) -> Policy {
+        if self.style == Style::PAGE {
+            const { Policy::pipedrive() }
+        } else {
+            self.limiter.policy()
+        }
+    }
+}
+
+/// The answer to a request that shows two credentials.
+pub(super) fn conflict() -> Response<&'static str> {
+    let mut response = Response::new(CONFLICT_BODY);
+    *response.status_mut() = StatusCode::BAD_REQUEST;
+    let json = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(CONTENT_TYPE, json);
+    response
+}
+
+/// 0 to `most_s`, always the same for one token, evenly spread over all tokens since ids are keyed
+/// hashes.
+fn jitter_s(token: TokenId, most_s: u32) -> u32 {
+    let spread = (token.as_u64() >> 32) * (u64::from(most_s) + 1);
+    // OK because the product is below 2^32 * (most_s + 1), so this is at most `most_s`.
+    u32::try_from(spread >> 32).unwrap_or(most_s)
+}
+
+const CONFLICT_BODY: &str =
+    r#"{"success":false,"error":"conflicting credentials","errorCode":400}"#;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use limiter_core::HashKey;
+
+    #[test]
+    fn spreads_tokens_over_all_seconds_of_the_jitter() {
+        let key = HashKey::new([3; 16]);
+        let tokens = (0..1_000_u32).map(|i| key.token(&i.to_le_bytes()));
+        let mut seen = [0; 4];
+        for token in tokens {
+            let jitter = jitter_s(token, 3);
+            assert_eq!(jitter, jitter_s(token, 3));
+            seen[usize::try_from(jitter).unwrap()] += 1;
+        }
+        assert!(seen.iter().all(|&count| count > 150), "{seen:?}");
+    }
+
+    #[test]
+    fn adds_nothing_where_no_jitter_is_wanted_and_never_more_than_is() {
+        let key = HashKey::new([3; 16]);
+        let highest = TokenId::from_hash(u64::MAX.try_into().unwrap());
+        assert_eq!(jitter_s(key.token(b"t"), 0), 0);
+        assert_eq!(jitter_s(highest, 7), 7);
+        assert_eq!(jitter_s(highest, u32::MAX), u32::MAX);
+    }
+}
