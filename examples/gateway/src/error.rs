@@ -1,0 +1,54 @@
+//! Why the gateway did not start.
+
+use limiter_host::config::ConfigError;
+use limiter_host::core::RegisterError;
+use limiter_host::core::clock::ClockError;
+use std::fmt;
+use std::io;
+
+/// Why the gateway did not start; nothing was served.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The address could not be listened on.
+    Listen {
+        /// The address.
+        address: String,
+        /// The system's word.
+        error: io::Error,
+    },
+    /// The upstream is not `http://HOST[:PORT][/PATH]`.
+    Upstream,
+    /// A file is unreadable or wrong.
+    Config(ConfigError),
+    /// The operating system gave no random key.
+    NoRandomness,
+    /// The clock could not be read.
+    Clock(ClockError),
+    /// A token does not fit the tables.
+    Register(RegisterError),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Listen { address, error } => write!(f, "cannot listen on {address}: {error}"),
+            Self::Upstream => f.write_str("--upstream must be http://HOST[:PORT][/PATH]"),
+            Self::Config(error) => error.fmt(f),
+            Self::NoRandomness => f.write_str("the operating system gave no random hash key"),
+            Self::Clock(error) => error.fmt(f),
+            Self::Register(RegisterError::TableFull) => {
+                f.write_str("--table is smaller than the list of tokens and users")
+            }
+            Self::Register(error) => write!(f, "a token cannot be registered: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+impl From<ConfigError> for StartError {
+    fn from(error: ConfigError) -> Self {
+        Self::Config(error)
+    }
+}

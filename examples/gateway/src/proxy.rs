@@ -1,0 +1,219 @@
+//! The reverse proxy: a request goes to the upstream, its answer comes back, both streamed.
+//!
+//! - `Host` is the upstream's own; what the client asked for goes into `X-Forwarded-Host`.
+//! - `X-Forwarded-For` and `-Proto` are the gateway's word alone: what a client claims there, or in
+//!   `Forwarded`, is dropped, for anyone can claim anything.
+//! - A credential is forwarded as it came, also in the query: the upstream may need it. It is not
+//!   logged here, and neither is the target.
+//! - Connections are not upgraded, and `CONNECT` is answered 405.
+
+mod headers;
+
+use self::headers::{hide_connection, identify};
+use crate::server::Peer;
+use crate::upstream::{AnswerBody, json};
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::Either;
+use hyper::body::Incoming;
+use hyper::http::uri::{Authority, PathAndQuery, Scheme};
+use hyper::{Method, Request, Response, StatusCode, Uri, Version};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use std::fmt;
+use std::pin::{Pin, pin};
+use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+/// The server behind: `http://HOST[:PORT][/PATH]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upstream {
+    authority: Authority,
+    /// What comes before each request's path, without a slash at its end.
+    base: String,
+}
+
+impl FromStr for Upstream {
+    type Err = ();
+
+    fn from_str(url: &str) -> Result<Self, ()> {
+        let uri: Uri = url.parse().map_err(|_| ())?;
+        if uri.scheme() != Some(&Scheme::HTTP) || uri.query().is_some() {
+            return Err(());
+        }
+        let authority = uri.authority().ok_or(())?;
+        if authority.as_str().contains('@') || authority.host().is_empty() {
+            return Err(());
+        }
+        Ok(Self {
+            authority: authority.clone(),
+            base: uri.path().trim_end_matches('/').to_owned(),
+        })
+    }
+}
+
+impl fmt::Display for Upstream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "http://{}{}", self.authority, self.base)
+    }
+}
+
+/// Forwards requests to one upstream over connections that are kept.
+#[derive(Debug)]
+pub struct Proxy {
+    upstream: Upstream,
+    timeout: Duration,
+    client: Client<HttpConnector, Watched>,
+}
+
+impl Proxy {
+    /// A proxy that answers 504 when nothing went forward for `timeout`: no connection, no part of
+    /// the request's body, no head of the answer.
+    #[must_use]
+    pub fn new(upstream: Upstream, timeout: Duration) -> Self {
+        Self {
+            upstream,
+            timeout,
+            client: Client::builder(TokioExecutor::new()).build_http(),
+        }
+    }
+
+    /// Forwards a request; a failure is an answer, 502 or 504.
+    pub async fn forward(&self, request: Request<Incoming>) -> Response<AnswerBody> {
+        if request.method() == Method::CONNECT {
+            return json(StatusCode::METHOD_NOT_ALLOWED, METHOD_BODY);
+        }
+        let moved = Arc::new(AtomicBool::new(false));
+        let Ok(request) = self.readdress(request, Arc::clone(&moved)) else {
+            return json(StatusCode::BAD_REQUEST, TARGET_BODY);
+        };
+        let mut answer = pin!(self.client.request(request));
+        loop {
+            match tokio::time::timeout(self.timeout, &mut answer).await {
+                Ok(Ok(answer)) => return returned(answer),
+                Ok(Err(_)) => return json(StatusCode::BAD_GATEWAY, BAD_GATEWAY_BODY),
+                // A long upload is no hang.
+                Err(_) if moved.swap(false, Ordering::Relaxed) => {}
+                Err(_) => return json(StatusCode::GATEWAY_TIMEOUT, TIMEOUT_BODY),
+            }
+        }
+    }
+
+    /// The request as the upstream gets it.
+    fn readdress(
+        &self,
+        request: Request<Incoming>,
+        moved: Arc<AtomicBool>,
+    ) -> Result<Request<Watched>, hyper::http::Error> {
+        let (mut parts, body) = request.into_parts();
+        let peer = parts.extensions.remove::<Peer>();
+        hide_connection(&mut parts.headers);
+        identify(&mut parts.headers, &parts.uri, parts.version, peer);
+        parts.uri = self.target(&parts.uri)?;
+        parts.version = Version::HTTP_11;
+        parts.extensions.clear();
+        Ok(Request::from_parts(parts, Watched { body, moved }))
+    }
+
+    fn target(&self, uri: &Uri) -> Result<Uri, hyper::http::Error> {
+        let path = uri.path_and_query().map_or("/", PathAndQuery::as_str);
+        let builder = Uri::builder()
+            .scheme(Scheme::HTTP)
+            .authority(self.upstream.authority.clone());
+        if self.upstream.base.is_empty() {
+            builder.path_and_query(path).build()
+        } else {
+            let path = format!("{}{path}", self.upstream.base);
+            builder.path_and_query(path).build()
+        }
+    }
+}
+
+/// The upstream's answer as the client gets it.
+fn returned(mut answer: Response<Incoming>) -> Response<AnswerBody> {
+    if answer.status().is_informational() {
+        // Nobody asked to switch protocols.
+        return json(StatusCode::BAD_GATEWAY, BAD_GATEWAY_BODY);
+    }
+    hide_connection(answer.headers_mut());
+    *answer.version_mut() = Version::HTTP_11;
+    answer.map(Either::Left)
+}
+
+/// A request's body that tells when a part of it went forward.
+#[derive(Debug)]
+struct Watched {
+    body: Incoming,
+    moved: Arc<AtomicBool>,
+}
+
+impl Body for Watched {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        if polled.is_ready() {
+            self.moved.store(true, Ordering::Relaxed);
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+const METHOD_BODY: &str = r#"{"success":false,"error":"method not allowed","errorCode":405}"#;
+const TARGET_BODY: &str = r#"{"success":false,"error":"bad request target","errorCode":400}"#;
+const BAD_GATEWAY_BODY: &str = r#"{"success":false,"error":"bad gateway","errorCode":502}"#;
+const TIMEOUT_BODY: &str = r#"{"success":false,"error":"gateway timeout","errorCode":504}"#;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target(upstream: &str, uri: &str) -> String {
+        let upstream = upstream.parse().unwrap();
+        let proxy = Proxy::new(upstream, Duration::from_secs(1));
+        proxy.target(&uri.parse().unwrap()).unwrap().to_string()
+    }
+
+    #[tokio::test]
+    async fn joins_the_upstreams_path_and_the_requests() {
+        assert_eq!(target("http://h:81", "/v1?a=b"), "http://h:81/v1?a=b");
+        assert_eq!(target("http://h/", "/"), "http://h/");
+        assert_eq!(target("http://h/base/", "/v1"), "http://h/base/v1");
+        // What an absolute target names is not asked.
+        assert_eq!(target("http://h", "http://evil/v1?x"), "http://h/v1?x");
+        assert_eq!(target("http://h", "http://evil"), "http://h/");
+    }
+
+    #[test]
+    fn rejects_an_upstream_that_it_cannot_forward_to() {
+        for url in [
+            "",
+            "h:80",
+            "/v1",
+            "https://h",
+            "http://",
+            "http://u:p@h",
+            "http://h?x=1",
+        ] {
+            assert_eq!(url.parse::<Upstream>(), Err(()), "{url}");
+        }
+        let upstream: Upstream = "http://[::1]:80/a/".parse().unwrap();
+        assert_eq!(upstream.to_string(), "http://[::1]:80/a");
+    }
+}

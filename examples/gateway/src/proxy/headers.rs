@@ -1,0 +1,135 @@
+//! Header fields at a proxy: those of one connection stay behind (RFC 9110, section 7.6.1), and
+//! some tell the upstream who is asking.
+
+use crate::server::Peer;
+use hyper::header::{
+    CONNECTION, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VIA,
+};
+use hyper::{Uri, Version};
+
+/// Removes the fields that speak of one connection: the known ones, and those that `Connection`
+/// names.
+pub(super) fn hide_connection(headers: &mut HeaderMap) {
+    let named: Vec<HeaderName> = headers
+        .get_all(CONNECTION)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|&byte| byte == b','))
+        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
+        .collect();
+    for name in HOP_BY_HOP.iter().chain(&named) {
+        headers.remove(name);
+    }
+}
+
+/// Tells the upstream who is asking for what, by the gateway's own knowledge.
+pub(super) fn identify(headers: &mut HeaderMap, uri: &Uri, version: Version, peer: Option<Peer>) {
+    for claim in CLAIMS {
+        headers.remove(claim);
+    }
+    // The expectation is answered here: the server says 100 when the body is asked for.
+    headers.remove(EXPECT);
+    // An absolute target outranks the field (RFC 9112, section 3.2.2).
+    let asked = match uri.authority() {
+        Some(authority) => HeaderValue::from_str(authority.as_str()).ok(),
+        None => headers.get(HOST).cloned(),
+    };
+    // The client puts the upstream's own in its place.
+    headers.remove(HOST);
+    if let Some(host) = asked {
+        headers.insert(FORWARDED_HOST, host);
+    }
+    if let Some(Peer(address)) = peer
+        && let Ok(address) = HeaderValue::from_str(&address.to_string())
+    {
+        headers.insert(FORWARDED_FOR, address);
+    }
+    headers.insert(FORWARDED_PROTO, HeaderValue::from_static("http"));
+    let via = match version {
+        Version::HTTP_10 => "1.0 gateway",
+        _ => "1.1 gateway",
+    };
+    headers.append(VIA, HeaderValue::from_static(via));
+}
+
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// Fields in which a client may claim to be somebody else.
+const CLAIMS: [HeaderName; 7] = [
+    HeaderName::from_static("forwarded"),
+    FORWARDED_FOR,
+    FORWARDED_HOST,
+    HeaderName::from_static("x-forwarded-port"),
+    HeaderName::from_static("x-forwarded-prefix"),
+    FORWARDED_PROTO,
+    HeaderName::from_static("x-real-ip"),
+];
+
+const HOP_BY_HOP: [HeaderName; 9] = [
+    CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION,
+    HeaderName::from_static("proxy-connection"),
+    TE,
+    TRAILER,
+    TRANSFER_ENCODING,
+    UPGRADE,
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{IpAddr, Ipv4Addr};
+
+    fn fields(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs {
+            headers.append(*name, HeaderValue::from_static(value));
+        }
+        headers
+    }
+
+    #[test]
+    fn removes_known_and_named_fields_of_the_connection() {
+        let mut headers = fields(&[
+            ("connection", "close, X-One"),
+            ("connection", " x-two ,,bad name"),
+            ("x-one", "1"),
+            ("x-two", "2"),
+            ("x-three", "3"),
+            ("keep-alive", "timeout=5"),
+            ("te", "trailers"),
+            ("upgrade", "websocket"),
+            ("proxy-authorization", "Basic x"),
+            ("transfer-encoding", "chunked"),
+        ]);
+        hide_connection(&mut headers);
+        assert_eq!(headers, fields(&[("x-three", "3")]));
+    }
+
+    #[test]
+    fn drops_what_a_client_claims_and_tells_what_the_gateway_knows() {
+        let mut headers = fields(&[
+            ("host", "api.example"),
+            ("x-forwarded-for", "10.0.0.1"),
+            ("forwarded", "for=10.0.0.1"),
+            ("x-real-ip", "10.0.0.1"),
+            ("x-forwarded-proto", "https"),
+            ("via", "1.1 cache"),
+        ]);
+        let peer = Peer(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        let uri = Uri::from_static("/v1");
+        identify(&mut headers, &uri, Version::HTTP_10, Some(peer));
+        let expected = fields(&[
+            ("x-forwarded-host", "api.example"),
+            ("x-forwarded-for", "127.0.0.1"),
+            ("x-forwarded-proto", "http"),
+            ("via", "1.1 cache"),
+            ("via", "1.0 gateway"),
+        ]);
+        assert_eq!(headers, expected);
+    }
+}

@@ -1,0 +1,60 @@
+//! All that the gateway is told before it starts.
+
+use crate::proxy::Upstream;
+use limiter_host::config::{PolicyFile, TokenEntry};
+use std::time::Duration;
+
+/// What to serve, to whom, and where.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The address to listen on.
+    pub listen: String,
+    /// Where admitted requests go; without it the gateway answers by itself.
+    pub upstream: Option<Upstream>,
+    /// How long the upstream may take without any progress.
+    pub upstream_timeout: Duration,
+    /// The limits, and where requests come from.
+    pub policy: PolicyFile,
+    /// Who is known; `None` for the demo's tokens.
+    pub tokens: Option<Vec<TokenEntry>>,
+    /// Rows of the tables, `None` for as many as the tokens ask for.
+    pub table: Option<TableSize>,
+}
+
+impl Default for Settings {
+    /// The demo: the page's policy, the built-in tokens, on port 8080 of this machine.
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:8080".to_owned(),
+            upstream: None,
+            upstream_timeout: Duration::from_secs(30),
+            policy: PolicyFile::default(),
+            tokens: None,
+            table: None,
+        }
+    }
+}
+
+/// Rows of the limiter's tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TableSize {
+    /// Rows for tokens, 32 bytes each.
+    pub tokens: usize,
+    /// Rows for users, 24 bytes each.
+    pub users: usize,
+}
+
+impl TableSize {
+    /// The most rows that a limiter uses.
+    pub const MAX: usize = 1 << 24;
+
+    /// Room for as many tokens again as are known, so that a look-up visits few rows.
+    #[must_use]
+    pub fn for_tokens(known: usize) -> Self {
+        let rows = known.saturating_mul(2).clamp(1_024, Self::MAX);
+        Self {
+            tokens: rows,
+            users: rows,
+        }
+    }
+}

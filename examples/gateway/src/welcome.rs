@@ -1,0 +1,30 @@
+//! What a person reads when the gateway has started.
+
+use crate::settings::Settings;
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+
+/// Where the gateway listens, and three curl lines to try. No token of a file is shown.
+#[must_use]
+pub fn welcome(settings: &Settings, address: SocketAddr) -> String {
+    let url = format!("http://{address}");
+    let [first, second, third] = if settings.tokens.is_none() {
+        ["demo-advanced", "demo-essential", "demo-oauth-enterprise"]
+    } else {
+        ["YOUR-TOKEN"; 3]
+    };
+    let mut text = match &settings.upstream {
+        Some(upstream) => format!("gateway: listening on {url}, forwarding to {upstream}\n"),
+        None => format!("gateway: listening on {url}, answering by itself\n"),
+    };
+    // OK because writing to a String does not fail.
+    let _ = write!(
+        text,
+        "Try:\n  \
+         curl -i -X POST -H 'x-api-token: {first}' {url}/v1/deals\n  \
+         curl -i '{url}/v1/deals?api_token={second}'\n  \
+         curl -i -H 'authorization: Bearer {third}' {url}/v1/deals\n\
+         Ctrl-C ends it.\n"
+    );
+    text
+}
