@@ -1,7 +1,7 @@
 //! The service: decides, and answers or passes on.
 
 use super::body::LimitedBody;
-use super::credential::credential;
+use super::credential::{ConflictingCredentials, credential};
 use super::head::Head;
 use super::response::conflict;
 use super::{Event, Settings};
@@ -90,7 +90,7 @@ impl<D: Decide> Settings<D> {
         let origin = self.origin.as_ref().map_or(Origin::Api, |of| of(head));
         let token = match self.token(head, origin) {
             Ok(token) => token,
-            Err(answer) => return Verdict::Answer(answer),
+            Err(ConflictingCredentials) => return Verdict::Answer(conflict()),
         };
         let request = limiter_core::Request {
             token,
@@ -125,7 +125,7 @@ impl<D: Decide> Settings<D> {
         &self,
         head: &Head<'_>,
         origin: Origin,
-    ) -> Result<Option<TokenId>, Response<&'static str>> {
+    ) -> Result<Option<TokenId>, ConflictingCredentials> {
         if origin == Origin::Webhook {
             return Ok(None);
         }
@@ -136,7 +136,7 @@ impl<D: Decide> Settings<D> {
         match shown {
             Ok(shown) => Ok(shown.map(|shown| self.key.token(&shown))),
             Err(_) if self.shadow => Ok(None),
-            Err(_) => Err(conflict()),
+            Err(conflict) => Err(conflict),
         }
     }
 
