@@ -38,6 +38,7 @@
 //! plan = "advanced"         # or: limit = 55
 //! ```
 
+mod draft;
 mod error;
 mod policy;
 mod reader;

@@ -1,15 +1,14 @@
 //! The policy file.
 
+use super::draft::{BlockNumbers, Draft, PRESET_PLANS, judge, preset_block, preset_limit};
 use super::error::ConfigError;
 use super::read;
 use super::reader::{Document, Found, Section};
 use super::values::{length, utc, word};
 use crate::origins::PathOrigins;
 use limiter_core::daily::DailyMode;
-use limiter_core::policy::PolicyBuilder;
-use limiter_core::{Kind, Method, Methods, Origin, Plan, Policy, PolicyError};
+use limiter_core::{Kind, Method, Methods, Origin, Plan, Policy};
 use std::path::Path;
-use std::time::Duration;
 
 /// What a policy file says; `default` is what an absent file would.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -146,85 +145,6 @@ fn policy_file(root: &Section<'_, '_>) -> Option<PolicyFile> {
     })
 }
 
-/// A policy under construction. The core judges every number; a wrong one is noted at its key and
-/// left out, so that the next can be judged too.
-struct Draft {
-    builder: PolicyBuilder,
-    preset: bool,
-}
-
-impl Draft {
-    fn new(preset: bool) -> Self {
-        let mut builder = Policy::builder().writes(Methods::NONE);
-        if preset {
-            builder = preset_builder();
-        }
-        Self { builder, preset }
-    }
-
-    /// Takes one more number, if the core allows it.
-    fn set(
-        &mut self,
-        section: &Section<'_, '_>,
-        key: &str,
-        at: usize,
-        set: impl Fn(PolicyBuilder) -> PolicyBuilder,
-    ) {
-        match judge(&set) {
-            Ok(()) => self.builder = set(self.builder),
-            Err(error) => section.note(at, key, error.to_string()),
-        }
-    }
-}
-
-/// What the core says of one setting, beside a policy that is right.
-fn judge(set: impl Fn(PolicyBuilder) -> PolicyBuilder) -> Result<(), PolicyError> {
-    set(preset_builder()).build().map(|_| ())
-}
-
-/// A builder that holds all numbers of the preset.
-fn preset_builder() -> PolicyBuilder {
-    let preset = Policy::pipedrive();
-    let mut builder = Policy::builder()
-        .window(Duration::from_millis(preset.window_ms().into()))
-        .daily_limit(preset.daily().limit)
-        .daily_mode(preset.daily().mode)
-        .writes(preset.writes())
-        .utc_floor(preset.utc_floor());
-    for (_, plan) in PRESET_PLANS {
-        let [api_token, access_token] = PRESET_KINDS.map(|kind| preset_limit(plan, kind));
-        builder = builder.plan(plan, api_token, access_token);
-    }
-    let block = preset_block();
-    builder.block(block.offences, block.within, block.duration)
-}
-
-/// The preset's permits per window, 1 for a plan that it does not have.
-fn preset_limit(plan: Plan, kind: Kind) -> u32 {
-    let preset = const { Policy::pipedrive() };
-    preset.window_limit(plan, kind).unwrap_or(1)
-}
-
-/// The numbers of a block, not yet judged together.
-struct BlockNumbers {
-    offences: u32,
-    within: Duration,
-    duration: Duration,
-}
-
-fn preset_block() -> BlockNumbers {
-    const {
-        match Policy::pipedrive().block() {
-            Some(rule) => BlockNumbers {
-                offences: rule.offences(),
-                within: Duration::from_millis(rule.within_ms() as u64),
-                duration: Duration::from_millis(rule.duration_ms() as u64),
-            },
-            None => panic!("the preset has a block"),
-        }
-    }
-}
-
 fn read_plans(section: &Section<'_, '_>, draft: &mut Draft, plans: &mut Plans) {
     for (name, plan) in section.sections() {
         plan.allow(&["api_token", "access_token"]);
@@ -313,20 +233,19 @@ fn read_mode(section: &Section<'_, '_>, draft: &mut Draft) {
             for key in days {
                 section.require(key);
             }
-            let (Some(tolerated), Some(forgiven)) = (tolerated, forgiven) else {
+            let tolerated_days = fitting::<u8>(section, days[0], tolerated, "255");
+            let forgiven_after_days = fitting::<u16>(section, days[1], forgiven, "65535");
+            let (Some(tolerated_days), Some(forgiven_after_days)) =
+                (tolerated_days, forgiven_after_days)
+            else {
                 return;
             };
-            let Ok(tolerated_days) = u8::try_from(tolerated.value) else {
-                return section.note(tolerated.at, days[0], "must be at most 255");
-            };
-            let Ok(forgiven_after_days) = u16::try_from(forgiven.value) else {
-                return section.note(forgiven.at, days[1], "must be at most 65535");
-            };
+            let at = forgiven.map_or(0, |found| found.at);
             let mode = DailyMode::FairUse {
                 tolerated_days,
                 forgiven_after_days,
             };
-            draft.set(section, days[1], forgiven.at, |b| b.daily_mode(mode));
+            draft.set(section, days[1], at, |builder| builder.daily_mode(mode));
         }
         // A mode that is wrong says nothing about the keys beside it.
         None if has_mode => {}
@@ -341,6 +260,21 @@ fn read_mode(section: &Section<'_, '_>, draft: &mut Draft) {
             }
         }
     }
+}
+
+/// A number as a narrower type.
+fn fitting<T: TryFrom<u32>>(
+    section: &Section<'_, '_>,
+    key: &str,
+    found: Option<Found<u32>>,
+    most: &str,
+) -> Option<T> {
+    let Found { value, at } = found?;
+    let fitting = T::try_from(value).ok();
+    if fitting.is_none() {
+        section.note(at, key, format!("must be at most {most}"));
+    }
+    fitting
 }
 
 fn read_block(section: &Section<'_, '_>, draft: &mut Draft) {
@@ -403,11 +337,3 @@ fn read_origins(section: &Section<'_, '_>) -> PathOrigins {
     }
     origins
 }
-
-const PRESET_PLANS: [(&str, Plan); 4] = [
-    ("essential", Plan::ESSENTIAL),
-    ("advanced", Plan::ADVANCED),
-    ("professional", Plan::PROFESSIONAL),
-    ("enterprise", Plan::ENTERPRISE),
-];
-const PRESET_KINDS: [Kind; 2] = [Kind::ApiToken, Kind::AccessToken];

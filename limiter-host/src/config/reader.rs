@@ -167,7 +167,7 @@ impl<'d, 't> Section<'d, 't> {
             let at = item.span().start;
             match item.get_ref().as_str() {
                 Some(value) => texts.push(Found { value, at }),
-                None => self.note(at, key, format!("must be {wanted}")),
+                None => self.note(at, key, mistyped(wanted, item.get_ref())),
             }
         }
         Some(texts)
@@ -213,7 +213,7 @@ impl<'d, 't> Section<'d, 't> {
                     let path = format!("{}{key}[{i}].", self.path);
                     sections.push(self.inner(path, Found { value, at }));
                 }
-                None => self.note(at, key, format!("must be {wanted}")),
+                None => self.note(at, key, mistyped(wanted, item.get_ref())),
             }
         }
         Some(sections)
@@ -244,12 +244,16 @@ impl<'d, 't> Section<'d, 't> {
 
     fn mistyped(&self, key: &str, wanted: &str) {
         if let Some(Found { value, at }) = self.value(key) {
-            let what = match value {
-                DeValue::Integer(_) if wanted.contains("number") => format!("must be {wanted}"),
-                _ => format!("must be {wanted}, not {}", type_in_words(value)),
-            };
-            self.note(at, key, what);
+            self.note(at, key, mistyped(wanted, value));
         }
+    }
+}
+
+/// What is wrong with a value of the wrong type, or with a number out of range.
+fn mistyped(wanted: &str, value: &DeValue<'_>) -> String {
+    match value {
+        DeValue::Integer(_) if wanted.contains("number") => format!("must be {wanted}"),
+        _ => format!("must be {wanted}, not {}", type_in_words(value)),
     }
 }
 

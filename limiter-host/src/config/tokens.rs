@@ -41,8 +41,10 @@ impl TokenFile {
         let mut lines: HashMap<&str, usize> = HashMap::new();
         for section in root.list("tokens").unwrap_or_default() {
             let entry = token_entry(&section, plans);
-            if let Some(Found { value, at }) = section.text("token")
-                && let Some(line) = lines.insert(value, section.line())
+            // Its type has been judged with the entry.
+            let token = section.value("token");
+            if let Some(Found { value, at }) = token
+                && let Some(line) = value.as_str().and_then(|t| lines.insert(t, section.line()))
             {
                 let what = format!("the same token as that of line {line}");
                 section.note(at, "token", what);
