@@ -11,6 +11,7 @@ use http_body::{Body, Frame, SizeHint};
 use limiter_core::clock::ClockError;
 use limiter_core::{Instant, Kind, Now, Plan, Policy, Registration, UnixTime};
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -197,7 +198,7 @@ impl Rig {
         let (parts, mut body) = response.into_parts();
         let length = body.size_hint().exact().unwrap();
         let mut text = String::new();
-        while let Poll::Ready(Some(frame)) = poll(&mut body) {
+        while let Some(frame) = now(poll_fn(|context| Pin::new(&mut body).poll_frame(context))) {
             let data = frame.unwrap().into_data().unwrap();
             text.push_str(std::str::from_utf8(&data).unwrap());
         }
@@ -241,10 +242,6 @@ fn now<F: Future>(future: F) -> F::Output {
         Poll::Ready(output) => output,
         Poll::Pending => panic!("the future waits"),
     }
-}
-
-fn poll<B: Body + Unpin>(body: &mut B) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-    Pin::new(body).poll_frame(&mut Context::from_waker(Waker::noop()))
 }
 
 /// A reading at which the clock fails.
