@@ -23,6 +23,8 @@ pub enum StartError {
     Config(ConfigError),
     /// The operating system gave no random key.
     NoRandomness,
+    /// The signals that end the gateway cannot be heard.
+    Signals(io::Error),
     /// The clock could not be read.
     Clock(ClockError),
     /// A token does not fit the tables.
@@ -36,6 +38,7 @@ impl fmt::Display for StartError {
             Self::Upstream => f.write_str("--upstream must be http://HOST[:PORT][/PATH]"),
             Self::Config(error) => error.fmt(f),
             Self::NoRandomness => f.write_str("the operating system gave no random hash key"),
+            Self::Signals(error) => write!(f, "cannot listen for signals: {error}"),
             Self::Clock(error) => error.fmt(f),
             Self::Register(RegisterError::TableFull) => {
                 f.write_str("--table is smaller than the list of tokens and users")

@@ -20,37 +20,34 @@ fn main() -> ExitCode {
 async fn run(args: &Args) -> Result<(), StartError> {
     let settings = args.settings()?;
     let gateway = Gateway::bind(&settings, SharedClock::system()).await?;
+    // Heard from here on, so that whoever reads the welcome may end the gateway at once.
+    let end = end_signal().map_err(StartError::Signals)?;
     print!("{}", gateway::welcome(&settings, gateway.local_addr()));
-    gateway.serve(end_asked_for()).await;
+    gateway.serve(end).await;
     Ok(())
 }
 
-/// Waits for Ctrl-C or SIGTERM. Where the system lets neither be heard, it waits for ever, and the
-/// system's own way of ending a process remains.
-async fn end_asked_for() {
-    let interrupt = async {
+/// Comes with Ctrl-C or SIGTERM.
+#[cfg(unix)]
+fn end_signal() -> std::io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+/// Comes with Ctrl-C.
+#[cfg(not(unix))]
+fn end_signal() -> std::io::Result<impl Future<Output = ()>> {
+    Ok(async {
+        // Where it cannot be heard, the system's own way of ending a process remains.
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;
         }
-    };
-    tokio::select! {
-        () = interrupt => {}
-        () = terminate() => {}
-    }
-}
-
-#[cfg(unix)]
-async fn terminate() {
-    use tokio::signal::unix::{SignalKind, signal};
-    match signal(SignalKind::terminate()) {
-        Ok(mut terminate) => {
-            terminate.recv().await;
-        }
-        Err(_) => std::future::pending().await,
-    }
-}
-
-#[cfg(not(unix))]
-async fn terminate() {
-    std::future::pending().await
+    })
 }

@@ -1,0 +1,193 @@
+//! The program itself: its flags, what it prints, and how it ends.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+
+/// A gateway started with flags; ended when dropped.
+struct Program {
+    child: Child,
+    /// What it printed when it was ready.
+    welcome: String,
+}
+
+impl Program {
+    fn start(flags: &[&str]) -> Self {
+        let mut child = command(flags).stdout(Stdio::piped()).spawn().unwrap();
+        let mut output = BufReader::new(child.stdout.take().unwrap());
+        let mut welcome = String::new();
+        while !welcome.contains("Ctrl-C") {
+            let read = output.read_line(&mut welcome).unwrap();
+            assert_ne!(read, 0, "it ended: {welcome}");
+        }
+        Self { child, welcome }
+    }
+
+    /// Sends a request's lines, and reads the answer.
+    fn ask(&self, lines: &str) -> String {
+        let address = self.welcome.split("http://").nth(1).unwrap();
+        let address = address.split([',', '\n']).next().unwrap();
+        let mut stream = TcpStream::connect(address).unwrap();
+        let request = format!("{lines}\r\nhost: h\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn command(flags: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gateway"));
+    command.args(flags).stderr(Stdio::piped());
+    command
+}
+
+/// A run that is to fail: its exit code and its lines on standard error.
+fn failure(flags: &[&str]) -> (Option<i32>, Vec<String>) {
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = command(flags).output().unwrap();
+    assert!(stdout.is_empty());
+    let lines = String::from_utf8(stderr).unwrap();
+    (status.code(), lines.lines().map(str::to_owned).collect())
+}
+
+/// A file of this test run.
+fn file(name: &str, text: &str) -> String {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::write(&path, text).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn says_where_it_listens_and_what_to_try() {
+    let program = Program::start(&["--listen", "127.0.0.1:0"]);
+    assert!(
+        program
+            .welcome
+            .starts_with("gateway: listening on http://127.0.0.1:")
+    );
+    let curls = program
+        .welcome
+        .lines()
+        .filter(|line| line.trim().starts_with("curl "));
+    assert_eq!(curls.count(), 3);
+    let answer = program.ask("POST /v1/deals HTTP/1.1\r\nx-api-token: demo-advanced");
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    for line in [
+        "x-ratelimit-limit: 40",
+        "x-ratelimit-remaining: 39",
+        "x-ratelimit-reset: 2",
+        "x-daily-requests-left: 9999",
+    ] {
+        assert!(answer.contains(&format!("{line}\r\n")), "{answer}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn ends_well_on_sigterm_and_on_ctrl_c() {
+    for signal in ["-TERM", "-INT"] {
+        let mut program = Program::start(&["--listen", "127.0.0.1:0"]);
+        let id = program.child.id().to_string();
+        let sent = Command::new("kill").args([signal, &id]).status().unwrap();
+        assert!(sent.success());
+        assert_eq!(program.child.wait().unwrap().code(), Some(0), "{signal}");
+    }
+}
+
+#[test]
+fn serves_the_policy_and_the_tokens_of_files_and_shows_no_token() {
+    let policy = file(
+        "policy.toml",
+        "window = '10s'\nplans.only = { api_token = 7, access_token = 9 }\n",
+    );
+    let tokens = file(
+        "tokens.toml",
+        "[[tokens]]\ntoken = 's3cr3t'\nuser = 'u'\nkind = 'access_token'\nplan = 'only'\n",
+    );
+    let program = Program::start(&[
+        "--listen",
+        "127.0.0.1:0",
+        "--policy",
+        &policy,
+        "--tokens",
+        &tokens,
+        "--table",
+        "4,4",
+    ]);
+    assert!(!program.welcome.contains("s3cr3t"));
+    let answer = program.ask("POST / HTTP/1.1\r\nauthorization: Bearer s3cr3t");
+    assert!(answer.contains("x-ratelimit-limit: 9\r\n"), "{answer}");
+    assert!(answer.contains("x-ratelimit-reset: 10\r\n"), "{answer}");
+    let demo = program.ask("GET / HTTP/1.1\r\nx-api-token: demo-advanced");
+    assert!(demo.starts_with("HTTP/1.1 401 "), "{demo}");
+}
+
+#[test]
+fn says_in_one_line_what_keeps_it_from_starting() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let (code, lines) = failure(&["--listen", &address]);
+    assert_eq!((code, lines.len()), (Some(2), 1), "{lines:?}");
+    assert!(lines[0].starts_with(&format!("gateway: cannot listen on {address}: ")));
+
+    let missing = "no-such-directory/policy.toml";
+    for flag in ["--policy", "--tokens"] {
+        let (code, lines) = failure(&[flag, missing]);
+        assert_eq!((code, lines.len()), (Some(2), 1), "{lines:?}");
+        assert!(
+            lines[0].starts_with(&format!("gateway: {missing}: ")),
+            "{lines:?}"
+        );
+    }
+    let upstream = failure(&["--upstream", "https://h"]);
+    let expected = "gateway: --upstream must be http://HOST[:PORT][/PATH]";
+    assert_eq!(upstream, (Some(2), vec![expected.to_owned()]));
+    let table = failure(&["--table", "3,3"]);
+    let expected = "gateway: --table is smaller than the list of tokens and users";
+    assert_eq!(table, (Some(2), vec![expected.to_owned()]));
+}
+
+#[test]
+fn reports_every_mistake_of_a_file_with_its_place() {
+    let policy = file(
+        "wrong.toml",
+        "preset = 'pipedrive'\nwindw = '2s'\ndaily.limit = 0\n",
+    );
+    let (code, lines) = failure(&["--policy", &policy]);
+    assert_eq!((code, lines.len()), (Some(2), 2), "{lines:?}");
+    assert!(
+        lines[0].contains(&format!("{policy}:2: windw: unknown key")),
+        "{lines:?}"
+    );
+    assert_eq!(
+        lines[1],
+        format!("{policy}:3: daily.limit: the daily limit must be at least 1")
+    );
+}
+
+#[test]
+fn rejects_flags_that_it_does_not_know() {
+    for flags in [
+        &["--lisen", "127.0.0.1:0"][..],
+        &["--table", "0,5"],
+        &["--table", "5"],
+        &["--upstream-timeout", "0"],
+    ] {
+        let (code, lines) = failure(flags);
+        assert_eq!(code, Some(2), "{flags:?}");
+        assert!(lines[0].starts_with("error: "), "{lines:?}");
+    }
+}

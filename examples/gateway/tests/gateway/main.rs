@@ -1,0 +1,7 @@
+//! The running gateway, asked by a real client over TCP. In-process gateways run on a clock of the
+//! test's; nothing sleeps.
+
+mod binary;
+mod forwarding;
+mod limits;
+mod rig;
