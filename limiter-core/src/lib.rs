@@ -33,6 +33,9 @@
 //! 5. [`decision`]: the answer, with everything a response reports.
 //! 6. [`http`]: on request, the answer as headers and a body in a fixed buffer.
 //!
+//! The caller's side has a journey of its own: [`pacer`] says when a request may be sent, so that
+//! it is never refused.
+//!
 //! Around it: [`policy`] holds the numbers, [`time`] the readings, [`clock`] turns a device's
 //! clocks into such readings.
 //!
@@ -93,6 +96,7 @@ pub mod daily;
 pub mod decision;
 pub mod http;
 pub mod limiter;
+pub mod pacer;
 pub mod policy;
 pub mod request;
 pub mod rules;

@@ -1,0 +1,329 @@
+//! What a response tells of the limits, out of headers that a stranger wrote.
+//!
+//! Whatever the bytes, reading ends, does not panic, and gives numbers within the bounds that the
+//! fields of [`Answer`] state. A value that cannot be believed is left out, as if its header had
+//! not been sent.
+
+use super::bytes;
+use super::date;
+use super::quota_fields::{self, Item, Items};
+use crate::math;
+use crate::time::{Now, UnixTime};
+use crate::window::Window;
+
+/// What one response tells of the limits.
+///
+/// ```
+/// use limiter_core::pacer::Answer;
+/// use limiter_core::{Instant, Now};
+///
+/// let now = Now::new(Instant::ZERO, None);
+/// let answer = Answer::read(
+///     429,
+///     [
+///         ("x-ratelimit-limit", "40"),
+///         ("x-ratelimit-remaining", "0"),
+///         ("x-ratelimit-reset", "2"),
+///         ("retry-after", "2"),
+///     ],
+///     now,
+/// );
+/// assert_eq!((answer.limit, answer.remaining), (Some(40), Some(0)));
+/// assert_eq!((answer.reset_ms, answer.retry_after_ms), (Some(2_000), Some(2_000)));
+///
+/// // A reset in a century, a negative remainder: left out.
+/// let absurd = [("x-ratelimit-reset", "3155760000"), ("x-ratelimit-remaining", "-1")];
+/// assert_eq!(Answer::read(200, absurd, now), Answer::bare(200));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// Permits per window, 1 to [`Window::MAX_LIMIT`]; a larger number is that.
+    pub limit: Option<u32>,
+    /// Permits left in the window; at most the limit, where that is told.
+    pub remaining: Option<u32>,
+    /// Milliseconds until the window ends, rounded up by the server to whole seconds; at most 24 h.
+    pub reset_ms: Option<u32>,
+    /// Length of the window in milliseconds, 1 s to 24 h; only IETF fields tell it.
+    pub window_ms: Option<u32>,
+    /// Writes left of the day.
+    pub daily_left: Option<u32>,
+    /// How long to stay away, in milliseconds; a longer time than 24 h is 24 h.
+    pub retry_after_ms: Option<u32>,
+    /// The server's own time.
+    pub date: Option<UnixTime>,
+}
+
+impl Answer {
+    /// A response without any header that matters.
+    #[must_use]
+    pub const fn bare(status: u16) -> Self {
+        Self {
+            status,
+            limit: None,
+            remaining: None,
+            reset_ms: None,
+            window_ms: None,
+            daily_left: None,
+            retry_after_ms: None,
+            date: None,
+        }
+    }
+
+    /// Reads a response's headers; see [`AnswerReader::header`] for those that matter.
+    ///
+    /// `now` is the moment of the answer: dates are held against its UTC where the response has no
+    /// `date` of its own. *O*(bytes), of which 1 024 are looked at in each value.
+    #[must_use]
+    pub fn read<'a, N, V>(
+        status: u16,
+        headers: impl IntoIterator<Item = (&'a N, &'a V)>,
+        now: Now,
+    ) -> Self
+    where
+        N: AsRef<[u8]> + ?Sized + 'a,
+        V: AsRef<[u8]> + ?Sized + 'a,
+    {
+        let mut reader = AnswerReader::new(status, now);
+        for (name, value) in headers {
+            reader.header(name.as_ref(), value.as_ref());
+        }
+        reader.finish()
+    }
+
+    /// Whether the response reports the window's quota: only a limiter that judged the request
+    /// does that.
+    #[must_use]
+    pub const fn has_quota(&self) -> bool {
+        self.remaining.is_some()
+    }
+}
+
+/// Reads the headers of one response, one by one as they come off a wire.
+///
+/// ```
+/// use limiter_core::pacer::AnswerReader;
+/// use limiter_core::{Instant, Now};
+///
+/// let mut reader = AnswerReader::new(200, Now::new(Instant::ZERO, None));
+/// reader.header(b"RateLimit-Policy", br#""burst";q=100;w=60"#);
+/// reader.header(b"RateLimit", br#""burst";r=50;t=30"#);
+/// let answer = reader.finish();
+/// assert_eq!((answer.limit, answer.remaining), (Some(100), Some(50)));
+/// assert_eq!((answer.window_ms, answer.reset_ms), (Some(60_000), Some(30_000)));
+/// ```
+#[derive(Clone, Debug)]
+pub struct AnswerReader<'a> {
+    now: Now,
+    answer: Answer,
+    reset: Option<Moment>,
+    retry_after: Option<Moment>,
+    policies: Option<&'a [u8]>,
+    state: Option<&'a [u8]>,
+}
+
+impl<'a> AnswerReader<'a> {
+    /// A reader that has seen no header. `now` is the moment of the answer.
+    #[must_use]
+    pub const fn new(status: u16, now: Now) -> Self {
+        Self {
+            now,
+            answer: Answer::bare(status),
+            reset: None,
+            retry_after: None,
+            policies: None,
+            state: None,
+        }
+    }
+
+    /// Takes one header; the case of its name does not matter, and one that tells nothing of
+    /// limits is left aside.
+    ///
+    /// | header | is read as |
+    /// |---|---|
+    /// | `x-ratelimit-limit`, `-remaining`, and the same without `x-` | a number |
+    /// | `x-ratelimit-reset`, the same without `x-` | seconds; from 10^9 on Unix seconds, from 10^12 on Unix milliseconds; a date |
+    /// | `x-daily-requests-left` | a number |
+    /// | `retry-after` | as the reset |
+    /// | `date` | a date |
+    /// | `RateLimit-Policy`, `RateLimit` | the draft's lists |
+    ///
+    /// A number told twice is the smaller one, a time told twice the longer one; of the lists the
+    /// first field counts. The page's headers go before the draft's.
+    pub fn header(&mut self, name: &[u8], value: &'a [u8]) {
+        let name = match name {
+            [b'x' | b'X', b'-', rest @ ..] => rest,
+            _ => name,
+        };
+        let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
+        if is("ratelimit-limit") {
+            keep_smaller(&mut self.answer.limit, limit(bytes::number(value)));
+        } else if is("ratelimit-remaining") {
+            keep_smaller(&mut self.answer.remaining, narrow(bytes::number(value)));
+        } else if is("ratelimit-reset") {
+            self.reset = self.reset.max(Moment::read(value, self.reference()));
+        } else if is("daily-requests-left") {
+            keep_smaller(&mut self.answer.daily_left, narrow(bytes::number(value)));
+        } else if is("retry-after") {
+            self.retry_after = self.retry_after.max(Moment::read(value, self.reference()));
+        } else if is("date") {
+            self.answer.date = date::http_date(value, self.reference());
+        } else if is("ratelimit-policy") {
+            self.policies = self.policies.or(Some(value));
+        } else if is("ratelimit") {
+            self.state = self.state.or(Some(value));
+        }
+    }
+
+    /// What all the headers tell together.
+    #[must_use]
+    pub fn finish(mut self) -> Answer {
+        let clock = self.answer.date.or(self.now.utc());
+        self.answer.reset_ms = self
+            .reset
+            .and_then(|moment| moment.seconds_from(clock))
+            .filter(|&seconds| seconds <= LONGEST_S)
+            .map(millis);
+        self.answer.retry_after_ms = self
+            .retry_after
+            .and_then(|moment| moment.seconds_from(clock))
+            .map(millis);
+        self.add_draft_fields();
+        if let (Some(limit), Some(remaining)) = (self.answer.limit, self.answer.remaining) {
+            self.answer.remaining = Some(remaining.min(limit));
+        }
+        self.answer
+    }
+
+    /// What a short year and a date are held against.
+    fn reference(&self) -> UnixTime {
+        self.now.utc().unwrap_or(UnixTime::Y2020)
+    }
+
+    /// Adds what the draft's fields tell and the page's headers did not.
+    ///
+    /// The shortest window that is not a day's is the window; a day's member gives the day. A
+    /// member of any other policy that has nothing left makes the whole response one that asks to
+    /// stay away, until that member's time.
+    fn add_draft_fields(&mut self) {
+        let policies = self.policies.and_then(quota_fields::items);
+        let states = self.state.and_then(quota_fields::items);
+        let policies = policies.unwrap_or_default();
+        let mut window: Option<Item<'_>> = None;
+        let mut exhausted_s = None;
+        for state in &states.unwrap_or_default() {
+            let member = join(state, &policies);
+            if member.is_daily() {
+                keep_smaller(&mut self.answer.daily_left, narrow(member.remaining));
+                continue;
+            }
+            if member.remaining == Some(0) {
+                exhausted_s = exhausted_s.max(member.reset_s.filter(|&s| s <= LONGEST_S));
+            }
+            window = match window {
+                Some(best) if !is_shorter(&member, &best) => Some(best),
+                _ => Some(member),
+            };
+        }
+        let told = window.or_else(|| policies.iter().find(|item| !item.is_daily()).copied());
+        if let Some(told) = told {
+            let answer = &mut self.answer;
+            answer.limit = answer.limit.or(limit(told.quota));
+            answer.window_ms = told
+                .window_s
+                .filter(|&seconds| seconds > 0 && seconds <= LONGEST_S)
+                .map(millis);
+            answer.remaining = answer.remaining.or(narrow(told.remaining));
+            let reset_s = told.reset_s.filter(|&seconds| seconds <= LONGEST_S);
+            answer.reset_ms = answer.reset_ms.or(reset_s.map(millis));
+        }
+        if let Some(seconds) = exhausted_s {
+            self.answer.reset_ms = self.answer.reset_ms.max(Some(millis(seconds)));
+            self.answer.remaining = Some(0);
+        }
+    }
+}
+
+/// A time as a header tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Moment {
+    /// So many seconds from the answer on.
+    In(u64),
+    /// At this Unix time in seconds.
+    At(u64),
+}
+
+impl Moment {
+    fn read(value: &[u8], reference: UnixTime) -> Option<Self> {
+        // A fraction was rounded up, which for a time is right too.
+        match bytes::number(value) {
+            Some(number) if number >= EPOCH_MILLIS => {
+                // OK because the remainder of a time that is not believed does not matter.
+                Some(Self::At(math::div_rem(number, 1_000).0))
+            }
+            Some(number) if number >= EPOCH_SECONDS => Some(Self::At(number)),
+            Some(number) => Some(Self::In(number)),
+            None => date::http_date(value, reference).map(|time| Self::At(time.as_secs())),
+        }
+    }
+
+    /// Seconds from `clock`'s time on, 0 for a time that is past; `None` if it cannot be told.
+    fn seconds_from(self, clock: Option<UnixTime>) -> Option<u64> {
+        match self {
+            Self::In(seconds) => Some(seconds),
+            Self::At(time) => Some(time.saturating_sub(clock?.as_secs())),
+        }
+    }
+}
+
+/// A member of the state with its policy's parameters beside its own.
+fn join<'a>(state: &Item<'a>, policies: &Items<'_>) -> Item<'a> {
+    let mut member = *state;
+    if let Some(policy) = policies.iter().find(|policy| policy.name == state.name) {
+        member.quota = member.quota.or(policy.quota);
+        member.window_s = member.window_s.or(policy.window_s);
+    }
+    member
+}
+
+/// Whether `one` has the shorter window; one whose window is not told counts as long.
+fn is_shorter(one: &Item<'_>, other: &Item<'_>) -> bool {
+    one.window_s.unwrap_or(u64::MAX) < other.window_s.unwrap_or(u64::MAX)
+}
+
+fn keep_smaller(kept: &mut Option<u32>, new: Option<u32>) {
+    *kept = match (*kept, new) {
+        (Some(kept), Some(new)) => Some(kept.min(new)),
+        (kept, new) => kept.or(new),
+    };
+}
+
+/// A number that fits 32 bits.
+fn narrow(number: Option<u64>) -> Option<u32> {
+    u32::try_from(number?).ok()
+}
+
+/// A limit that can be kept: not 0, and at most what a window can count.
+fn limit(number: Option<u64>) -> Option<u32> {
+    let limit = narrow(number)?;
+    (limit > 0).then_some(limit.min(Window::MAX_LIMIT))
+}
+
+/// Milliseconds of so many seconds, at most 24 h.
+fn millis(seconds: u64) -> u32 {
+    // OK because the product is at most 86 400 000.
+    math::low32(seconds.min(LONGEST_S)).wrapping_mul(1_000)
+}
+
+/// Seconds of the longest time that a header can tell; SPEC D5 has no longer wait.
+const LONGEST_S: u64 = 86_400;
+/// Numbers from here on are no length of time but Unix seconds (the year 2001).
+const EPOCH_SECONDS: u64 = 1_000_000_000;
+/// Numbers from here on are Unix milliseconds.
+const EPOCH_MILLIS: u64 = 1_000_000_000_000;
+
+#[cfg(test)]
+mod tests;
