@@ -34,12 +34,11 @@ use core::fmt;
 pub struct Decision {
     /// Means something if the request was admitted and the receipt has a token.
     pub(crate) receipt: Receipt,
-    /// Means something if `has_quota`.
+    /// Means something if the outcome reports one.
     pub(crate) quota: Quota,
     /// 0 where no time is told.
     pub(crate) retry_after_ms: u32,
     pub(crate) outcome: Outcome,
-    pub(crate) has_quota: bool,
 }
 
 impl Decision {
@@ -77,10 +76,12 @@ impl Decision {
     /// refused by a limit.
     #[must_use]
     pub const fn quota(&self) -> Option<Quota> {
-        if self.has_quota {
-            Some(self.quota)
-        } else {
-            None
+        match self.outcome {
+            Outcome::Admitted
+            | Outcome::Refused(Reason::Window | Reason::Daily | Reason::CostExceedsLimit) => {
+                Some(self.quota)
+            }
+            _ => None,
         }
     }
 
@@ -134,7 +135,6 @@ impl Decision {
             },
             retry_after_ms,
             outcome,
-            has_quota: false,
         }
     }
 }

@@ -108,7 +108,6 @@ pub fn decide(
         },
         retry_after_ms,
         outcome,
-        has_quota: true,
     }
 }
 

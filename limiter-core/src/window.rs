@@ -79,12 +79,17 @@ impl Window {
         // Cortex-M0 has.
         let elapsed = now.as_millis().wrapping_sub(self.0 & START);
         let (high, low) = (math::high32(elapsed), math::low32(elapsed));
-        match high {
-            0 if low < length_ms => self,
-            // Less than a window behind.
-            u32::MAX if low > length_ms.wrapping_neg() => self,
-            _ if high.cast_signed() < 0 => Self((self.0 & !START) | now.as_millis()),
-            _ => Self::CLOSED,
+        if high == 0 {
+            return if low < length_ms { self } else { Self::CLOSED };
+        }
+        if high.cast_signed() > 0 {
+            return Self::CLOSED;
+        }
+        // Behind, by less than a window or by more.
+        if high == u32::MAX && low > length_ms.wrapping_neg() {
+            self
+        } else {
+            Self((self.0 & !START) | now.as_millis())
         }
     }
 
