@@ -1,0 +1,65 @@
+//! Random operations on the limiter and on the model: every answer is equal.
+
+use limiter_core::Limiter;
+use limiter_suite::{Choices, Pair, decode_policy};
+use proptest::prelude::*;
+use proptest::test_runner::FileFailurePersistence;
+
+use crate::subjects::Roomy;
+
+fn choices() -> impl Strategy<Value = Choices> {
+    any::<[u8; 7]>().prop_map(Choices::from)
+}
+
+fn config(cases: u32) -> ProptestConfig {
+    ProptestConfig {
+        cases,
+        max_shrink_iters: 100_000,
+        failure_persistence: Some(Box::new(FileFailurePersistence::Direct(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/proptest-regressions/differential.txt"
+        )))),
+        ..ProptestConfig::default()
+    }
+}
+
+fn fail(why: String) -> TestCaseError {
+    TestCaseError::fail(why)
+}
+
+proptest! {
+    #![proptest_config(config(2_000))]
+
+    #[test]
+    fn every_answer_is_the_models(
+        policy: [u8; 8],
+        blocks: bool,
+        operations in prop::collection::vec(choices(), 1..120),
+    ) {
+        let mut pair = Pair::<Roomy>::new(decode_policy(policy, blocks));
+        for operation in operations {
+            pair.apply(operation).map_err(fail)?;
+            if pair.is_past_the_last_day() {
+                break;
+            }
+        }
+    }
+
+    #[test]
+    fn t2_evictions_are_invisible_and_t3_a_table_is_full_only_when_no_row_may_go(
+        policy: [u8; 8],
+        homes: [u8; 8],
+        operations in prop::collection::vec(choices(), 1..120),
+    ) {
+        let policy = decode_policy(policy, true);
+        // The high bits are an id's home: ids gather in a few, also around the table's end.
+        let ids = (1..=8).zip(homes).map(|(i, home)| (u64::from(home) << 56) | i).collect();
+        let mut pair = Pair::<Limiter<4, 3>>::with_small_table(policy, ids);
+        for operation in operations {
+            pair.apply_registered(operation).map_err(fail)?;
+            if pair.is_past_the_last_day() {
+                break;
+            }
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! The limiter against its specification: rules, vectors, and the model as an oracle.
+
+mod differential;
+mod subjects;
+mod vectors;
