@@ -11,9 +11,11 @@ fn choices() -> impl Strategy<Value = Choices> {
     any::<[u8; 7]>().prop_map(Choices::from)
 }
 
+/// `PROPTEST_CASES` in the environment runs more, or fewer.
 fn config(cases: u32) -> ProptestConfig {
+    let asked = std::env::var("PROPTEST_CASES").ok();
     ProptestConfig {
-        cases,
+        cases: asked.and_then(|cases| cases.parse().ok()).unwrap_or(cases),
         max_shrink_iters: 100_000,
         failure_persistence: Some(Box::new(FileFailurePersistence::Direct(concat!(
             env!("CARGO_MANIFEST_DIR"),

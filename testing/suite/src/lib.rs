@@ -15,7 +15,7 @@ mod twin;
 pub mod vectors;
 
 pub use decode::{Choices, decode_policy};
-pub use pair::Pair;
+pub use pair::{Failure, Pair};
 pub use seen::Seen;
 pub use subject::Subject;
 pub use twin::{model_policy, now, token, user};
