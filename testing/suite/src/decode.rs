@@ -51,7 +51,7 @@ impl From<[u8; 7]> for Choices {
 pub fn decode_policy(choices: [u8; 8], blocks: bool) -> Policy {
     let [window, small, large, daily, mode, block, lengths, other] = choices;
     let window_ms = pick(&[2_000, 10, 1, 2, 60_000, 86_400_000], window);
-    let limits = [1, 2, 3, 5, 9, 1_048_575];
+    let limits = [2, 1, 3, 5, 9, 1_048_575];
     let (small, large) = (pick(&limits, small), pick(&limits, large));
     let mode = match mode % 4 {
         0 => DailyMode::Strict,
@@ -141,10 +141,10 @@ impl Clocks {
         };
         match choices.step % 20 {
             0..=5 => t_ms,
-            6 => t_ms + 1,
-            7 => t_ms + i128::from(choices.which) % window_ms,
+            6 | 14 => t_ms + 1,
+            7 | 13 => t_ms + i128::from(choices.which) % window_ms,
             8..=11 => edge(token_edges(model, token)),
-            12..=14 => edge(self.day_edges(model)),
+            12 => edge(self.day_edges(model)),
             15 => t_ms - 1 - i128::from(choices.which) % window_ms,
             16 => t_ms - window_ms * pick(&[1, 2, 20], choices.which / 3) + [0, -1, 1][which % 3],
             17 => t_ms + i128::from(pick(&FAR_MS, choices.which)),
@@ -172,10 +172,10 @@ impl Clocks {
     fn next_utc(&mut self, choices: Choices) -> Option<i64> {
         let utc = self.utc();
         let midnight = utc.div_euclid(86_400) * 86_400;
-        let choice = choices.wall / 18;
+        let choice = choices.wall / 32;
         let around = pick(&[0, -1, 1], choice);
-        match choices.wall % 18 {
-            0..=8 => {}
+        match choices.wall % 32 {
+            0..=8 | 17..=30 => {}
             9 => return None,
             10 => self.dark = !self.dark,
             11 => self.offset_s += midnight + 86_400 - utc + around,
@@ -213,23 +213,18 @@ fn token_edges(model: &Model, token: u64) -> Vec<i128> {
 
 /// Decodes a cost, often one at the edge of what is left.
 pub(crate) fn decode_cost(choice: u8, limit: u64, left: u64, left_today: u64, daily: u64) -> u64 {
-    let costs = [
-        1,
-        1,
-        1,
-        1,
-        2,
-        left,
-        left + 1,
-        limit,
-        limit + 1,
-        left_today,
-        left_today + 1,
-        daily,
-        daily + 1,
-        u32::MAX.into(),
-    ];
-    pick(&costs, choice).clamp(1, u32::MAX.into())
+    let cost = match choice % 32 {
+        0..=13 => 1,
+        14..=16 => 2,
+        17..=20 => left,
+        21..=23 => left + 1,
+        24..=26 => left_today,
+        27 | 28 => left_today + 1,
+        29 => limit + u64::from(choice / 32 % 2),
+        30 => daily + u64::from(choice / 32 % 2),
+        _ => pick(&[3, u32::MAX.into()], choice / 32),
+    };
+    cost.clamp(1, u32::MAX.into())
 }
 
 pub(crate) fn pick<T: Copy>(list: &[T], choice: u8) -> T {

@@ -5,7 +5,7 @@ mod table;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 
-use limiter_core::{Instant, Outage, Policy, Receipt, Registered, Registration};
+use limiter_core::{Instant, Outage, Receipt, Registered, Registration};
 use limiter_model::{self as model, Kind, Limit, Method, Model, Origin};
 
 use crate::decode::{Choices, Clocks, decode_cost, decode_policy, pick};
@@ -37,6 +37,8 @@ impl Terms {
 pub struct Pair<S> {
     subject: S,
     model: Model,
+    /// What the policy in force was decoded from.
+    policy: [u8; 8],
     clocks: Clocks,
     now: model::Now,
     ids: Vec<u64>,
@@ -59,8 +61,8 @@ impl<S: Subject> Pair<S> {
     ///
     /// If the subject has no room for them.
     #[must_use]
-    pub fn new(policy: Policy) -> Self {
-        let mut pair = Self::unregistered(policy, (1..=6).collect(), false);
+    pub fn new(policy: [u8; 8], blocks: bool) -> Self {
+        let mut pair = Self::unregistered(policy, blocks, (1..=6).collect(), false);
         for id in pair.ids.clone() {
             let terms = pair.terms[&id];
             let registered = pair
@@ -72,7 +74,7 @@ impl<S: Subject> Pair<S> {
         pair
     }
 
-    fn unregistered(policy: Policy, ids: Vec<u64>, forward_only: bool) -> Self {
+    fn unregistered(choices: [u8; 8], blocks: bool, ids: Vec<u64>, forward_only: bool) -> Self {
         let terms = ids.iter().zip(0_u8..).map(|(&id, i)| {
             let kind = if i == 2 {
                 Kind::AccessToken
@@ -87,7 +89,9 @@ impl<S: Subject> Pair<S> {
             };
             (id, terms)
         });
+        let policy = decode_policy(choices, blocks);
         Self {
+            policy: choices,
             subject: S::new(policy),
             model: Model::new(model_policy(&policy)),
             clocks: Clocks::new(forward_only),
@@ -115,12 +119,12 @@ impl<S: Subject> Pair<S> {
     pub fn apply(&mut self, choices: Choices) -> Result<(), Failure> {
         let id = self.step(choices);
         match choices.act % 20 {
-            0..=11 => self.check(id, choices)?,
-            12 | 13 => self.refund(choices)?,
-            14 => self.register(id, choices)?,
-            15 => self.update(id, choices)?,
-            16 => self.revoke(id)?,
-            17 => self.set_policy(choices)?,
+            0..=12 => self.check(id, choices)?,
+            13 | 14 => self.refund(choices)?,
+            15 => self.register(id, choices)?,
+            16 => self.update(id, choices)?,
+            17 => self.revoke(id)?,
+            18 if choices.act < 128 => self.set_policy(choices)?,
             18 => self.unblock(id)?,
             _ => self.fail_to_decide(id, choices)?,
         }
@@ -139,7 +143,9 @@ impl<S: Subject> Pair<S> {
 
     /// Moves the clocks; answers the token that acts.
     fn step(&mut self, choices: Choices) -> u64 {
-        let id = pick(&self.ids, choices.who);
+        // The first ones act most often, so that something adds up.
+        let index = usize::from(pick(&[0, 1, 2, 3, 0, 0, 1, 4, 5, 0, 6, 7_u8], choices.who));
+        let id = self.ids[index % self.ids.len()];
         let utc = self.clocks.step(&self.model, id, choices);
         self.now = model::Now {
             t_ms: self.clocks.t_ms,
@@ -154,6 +160,9 @@ impl<S: Subject> Pair<S> {
 
     /// Peeks twice and checks; all three must say what the model says.
     fn check(&mut self, id: u64, choices: Choices) -> Result<(), Failure> {
+        if !self.model.is_known(id) && choices.cost % 8 != 1 {
+            self.register(id, Choices::default())?;
+        }
         let request = self.request(id, choices);
         self.note(&request);
         let (core, at) = (core_request(&request), self.core_now());
@@ -283,20 +292,11 @@ impl<S: Subject> Pair<S> {
 
     /// Another policy, which blocks if this one does.
     fn set_policy(&mut self, choices: Choices) -> Result<(), Failure> {
-        let c = choices;
-        let policy = decode_policy(
-            [
-                c.act / 20,
-                c.who,
-                c.step / 20,
-                c.which,
-                c.wall / 18,
-                c.what,
-                c.cost,
-                c.what / 3,
-            ],
-            self.model.policy().block.is_some(),
-        );
+        match usize::from(choices.which) % 9 {
+            8 => self.policy = [choices.which; 8].map(|all| all.wrapping_mul(choices.what)),
+            one => self.policy[one] = choices.what,
+        }
+        let policy = decode_policy(self.policy, self.model.policy().block.is_some());
         self.note(&policy);
         let given = self.subject.set_policy(policy);
         self.model.set_policy(model_policy(&policy));

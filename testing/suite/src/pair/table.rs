@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use limiter_core::{Policy, RegisterError, Registered};
+use limiter_core::{RegisterError, Registered};
 
 use super::{Choices, Failure, Kind, Pair, decode_limit};
 use crate::{Subject, token};
@@ -13,8 +13,8 @@ impl<S: Subject + Clone> Pair<S> {
     ///
     /// `ids` are up to eight.
     #[must_use]
-    pub fn with_small_table(policy: Policy, ids: Vec<u64>) -> Self {
-        Self::unregistered(policy, ids, true)
+    pub fn with_small_table(policy: [u8; 8], ids: Vec<u64>) -> Self {
+        Self::unregistered(policy, true, ids, true)
     }
 
     /// Registers the token as a careful host does, and then does one operation on both.
