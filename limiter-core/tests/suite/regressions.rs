@@ -1,7 +1,9 @@
 //! Mended bugs, each with the operations that showed it.
 
 use core::time::Duration;
+use limiter_core::TokenLimit;
 use limiter_core::UnixTime;
+use limiter_core::daily::DailyMode;
 use limiter_core::{Kind, Limiter, Method, Plan, Policy, Receipt, Refunded, Registration, Request};
 use limiter_suite::{now, token, user};
 
@@ -53,5 +55,45 @@ fn d9_the_first_hours_of_1970_are_smaller_than_the_last_day_of_all() {
     assert_eq!(
         (limiter.calendar().day(), limiter.calendar().refills()),
         (Some(0), 1)
+    );
+}
+
+#[test]
+fn d3_strikes_that_are_forgiven_are_not_remembered_by_a_later_policy() {
+    let fair_use = |forgiven_after_days| {
+        Policy::builder()
+            .plan(Plan::new(0), 9, 9)
+            .daily_limit(1)
+            .daily_mode(DailyMode::FairUse {
+                tolerated_days: 1,
+                forgiven_after_days,
+            })
+            .build()
+            .unwrap()
+    };
+    let on_day = |day: i64| now(0, Some(1_716_000_000 + day * 86_400));
+    let over = Request::new(token(1), Method::Post).with_cost(2.try_into().unwrap());
+    let read = Request::new(token(1), Method::Get);
+
+    // Forgiven when the policy changes, though nobody has looked at the strike since;
+    let mut limiter = limiter(fair_use(1));
+    limiter.update(token(1), TokenLimit::Own(9)).unwrap();
+    assert!(
+        limiter.check(&over, on_day(0)).is_admitted(),
+        "the first strike"
+    );
+    assert!(limiter.check(&read, on_day(1)).is_admitted(), "a refill");
+    limiter.set_policy(fair_use(9)).unwrap();
+    assert!(
+        limiter.check(&over, on_day(1)).is_admitted(),
+        "the first strike again"
+    );
+    // not forgiven under the new policy.
+    assert!(limiter.check(&read, on_day(2)).is_admitted(), "a refill");
+    limiter.set_policy(fair_use(1)).unwrap();
+    limiter.set_policy(fair_use(9)).unwrap();
+    assert!(
+        limiter.check(&over, on_day(2)).is_admitted(),
+        "forgiven by the policy between"
     );
 }
