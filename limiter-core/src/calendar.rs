@@ -32,7 +32,8 @@ pub struct Calendar {
     /// No advance before this (D10b).
     earliest_next_ms: i64,
     /// From here on, until the next change, time that goes backwards moves no mark (D10c): the
-    /// later of `last_change_ms` and 23 h before `earliest_next_ms`.
+    /// later of `last_change_ms` and 23 h before `earliest_next_ms`. Never, on the last day and
+    /// while there is no day.
     steady_from_ms: i64,
     /// The accounting day's first 128 s unit; `NO_DAY` until a UTC was known.
     day_units: u32,
@@ -81,7 +82,6 @@ impl Calendar {
         // The usual case: the same UTC day, and monotonic time that has not gone back.
         if let Some(utc) = now.utc()
             && utc.units().wrapping_sub(self.day_units) < UNITS_PER_DAY
-            && self.day_units != NO_DAY
             && signed(now.monotonic()) >= self.steady_from_ms
         {
             return false;
@@ -117,7 +117,10 @@ impl Calendar {
             None => self.is_stale(at) && self.advance(at, self.following_day()),
         };
         let paced_from = self.earliest_next_ms.wrapping_sub(PACE_MS);
-        self.steady_from_ms = if self.paced && paced_from > self.last_change_ms {
+        self.steady_from_ms = if self.day_units >= LAST_DAY_UNITS {
+            // No day, or the last, whose end the units wrap around: never the usual case.
+            i64::MAX
+        } else if self.paced && paced_from > self.last_change_ms {
             paced_from
         } else {
             self.last_change_ms

@@ -181,7 +181,9 @@ where
         };
         let cost = receipt.cost();
         if let Some(row) = self.tokens.find_mut::<TokenRow>(receipt.token())
-            && receipt.is_of_window(row.window.settle(now.monotonic(), self.policy.window_ms))
+            && receipt.is_of_window(row.window)
+            // Neither over nor to be re-anchored (W6), which would make it another window.
+            && row.window.settle(now.monotonic(), self.policy.window_ms) == row.window
         {
             refunded.window = cost.min(row.window.used());
             row.window = row.window.give_back(cost);

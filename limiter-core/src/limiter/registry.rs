@@ -141,6 +141,11 @@ where
                 row.set_terms(row.terms().with_limit(TokenLimit::Plan(plan), limit));
             }
         }
+        // What is forgiven by now stays so, however long the new policy remembers (D3).
+        let refills = self.calendar.refills();
+        for row in self.users.rows_mut() {
+            row.strikes = row.standing_strikes(&self.policy, refills);
+        }
         self.policy = policy;
         Ok(())
     }

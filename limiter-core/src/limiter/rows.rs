@@ -218,16 +218,20 @@ impl UserRow {
         }
     }
 
-    /// Whether the row could not be told from a new one (T2), its tokens aside.
-    pub(super) const fn is_like_new(&self, policy: &Policy, refills: u32) -> bool {
-        let strikes = match policy.daily.mode {
+    /// The strikes that still count on the accounting day `refills` (D3).
+    pub(super) const fn standing_strikes(&self, policy: &Policy, refills: u32) -> Strikes {
+        match policy.daily.mode {
             DailyMode::FairUse {
                 forgiven_after_days,
                 ..
             } => self.strikes.settle(refills, forgiven_after_days),
             _ => self.strikes,
-        };
-        strikes.is_none() && self.day.settle(refills).used() == 0
+        }
+    }
+
+    /// Whether the row could not be told from a new one (T2), its tokens aside.
+    pub(super) const fn is_like_new(&self, policy: &Policy, refills: u32) -> bool {
+        self.standing_strikes(policy, refills).is_none() && self.day.settle(refills).used() == 0
     }
 }
 

@@ -81,6 +81,10 @@ impl<S: AsRef<[UserRow]>> Users<S> {
 }
 
 impl<S: AsRef<[UserRow]> + AsMut<[UserRow]>> Users<S> {
+    pub(super) fn rows_mut(&mut self) -> &mut [UserRow] {
+        self.rows.as_mut()
+    }
+
     #[inline]
     pub(super) fn get_mut(&mut self, place: u32) -> Option<&mut UserRow> {
         self.rows.as_mut().get_mut(math::to_index(place))

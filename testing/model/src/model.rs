@@ -85,8 +85,13 @@ impl Model {
         row.map(|row| row.limit = limit).is_some()
     }
 
-    /// Changes the policy and keeps what is used (P3).
+    /// Changes the policy and keeps what is used (P3). Strikes that are forgiven by now stay so,
+    /// however long the new policy remembers (D3).
     pub fn set_policy(&mut self, policy: Policy) {
+        let (today, mode) = (self.calendar.refills(), self.policy.mode);
+        for user in self.users.values_mut() {
+            *user = user.on(today).forgiven(mode);
+        }
         self.policy = policy;
     }
 

@@ -1,0 +1,6 @@
+//! The limiter against its specification: rules, vectors, and the model as an oracle.
+
+mod differential;
+mod regressions;
+mod subjects;
+mod vectors;

@@ -1,0 +1,6 @@
+//! The implementations under test.
+
+use limiter_core::Limiter;
+
+/// Room for everybody in a test.
+pub(crate) type Roomy = Limiter<64, 32>;

@@ -1,0 +1,21 @@
+//! One suite for every implementation of the limiter, in virtual time.
+//!
+//! - [`Subject`] is what an implementation has to offer.
+//! - [`suite!`] runs every rule of the specification over one, each a named test.
+//! - [`vectors`] replays recorded traces through one.
+//! - [`Pair`] runs one beside the model and compares every answer; [`Choices`] are what a
+//!   property test feeds it.
+#![forbid(unsafe_code)]
+
+mod decode;
+mod pair;
+mod seen;
+mod subject;
+mod twin;
+pub mod vectors;
+
+pub use decode::{Choices, decode_policy};
+pub use pair::{Failure, Pair};
+pub use seen::Seen;
+pub use subject::Subject;
+pub use twin::{model_policy, now, token, user};

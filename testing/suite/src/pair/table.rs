@@ -1,0 +1,125 @@
+//! A small table beside the model's unbounded one: nobody may see that rows are evicted (T2), and
+//! a full table is full exactly when no row may go (T3).
+
+use std::collections::BTreeSet;
+
+use limiter_core::{RegisterError, Registered};
+
+use super::{Choices, Failure, Kind, Pair, decode_limit};
+use crate::{Subject, token};
+
+impl<S: Subject + Clone> Pair<S> {
+    /// A pair that knows nobody. Monotonic time never goes back, since T2 promises nothing then.
+    ///
+    /// `ids` are up to eight.
+    #[must_use]
+    pub fn with_small_table(policy: [u8; 8], ids: Vec<u64>) -> Self {
+        Self::unregistered(policy, true, ids, true)
+    }
+
+    /// Registers the token as a careful host does, and then does one operation on both.
+    ///
+    /// # Errors
+    ///
+    /// What differs, and the operations that led there.
+    pub fn apply_registered(&mut self, choices: Choices) -> Result<(), Failure> {
+        let id = self.step(choices);
+        let mut terms = self.terms[&id];
+        if choices.act % 20 == 14 {
+            terms.limit = decode_limit(choices.what);
+            terms.pinned = choices.cost % 3 == 0;
+        }
+        if choices.act % 20 == 15 && !self.model.is_known(id) {
+            terms.user = 1 + u64::from(choices.cost % 5);
+            terms.kind = Kind::ApiToken;
+        }
+        self.note(&("register", id, terms));
+        let wanted = self.has_room(id, terms.user);
+        let evicted = self.subject.statistics().evicted_tokens;
+        let rows = self.subject.statistics().tokens;
+        let given = self
+            .subject
+            .register(token(id), terms.registration(), self.core_now());
+        self.same("room", given != Err(RegisterError::TableFull), wanted)?;
+        if !wanted {
+            self.table_full += 1;
+            return self.compare_what_is_left_but(id);
+        }
+        self.same("registered", given.is_ok(), true)?;
+        if given == Ok(Registered::New) {
+            let after = self.subject.statistics();
+            let grown = u64::from(after.tokens) + after.evicted_tokens;
+            self.same(
+                "a row more, or one evicted",
+                grown,
+                u64::from(rows) + evicted + 1,
+            )?;
+        }
+        self.model.register(id, terms.user, terms.kind, terms.limit);
+        self.terms.insert(id, terms);
+        match choices.act % 20 {
+            0..=11 => self.check(id, choices)?,
+            12 | 13 => self.refund(choices)?,
+            16 | 17 => {
+                self.revoke(id)?;
+                self.terms
+                    .entry(id)
+                    .and_modify(|terms| terms.pinned = false);
+            }
+            18 => self.unblock(id)?,
+            _ => {}
+        }
+        self.compare_what_is_left(id)
+    }
+
+    /// Like the other, for a token whose row the subject may have evicted.
+    fn compare_what_is_left_but(&self, id: u64) -> Result<(), Failure> {
+        let known = self.ids.iter().find(|&&other| self.has_row(other));
+        self.compare_what_is_left(known.copied().unwrap_or(id))
+    }
+
+    /// Whether the subject has a row for a token, live or revoked: registering would not be new.
+    fn has_row(&self, id: u64) -> bool {
+        let registration = self.terms[&id].registration();
+        let given = self
+            .subject
+            .clone()
+            .register(token(id), registration, self.core_now());
+        matches!(given, Ok(Registered::Updated | Registered::Resumed))
+    }
+
+    /// Whether there is room for a token of `user` by T2: rows that could not be told from new
+    /// ones are as good as vacant, and one of a token may go with its user's.
+    fn has_room(&self, id: u64, user: u64) -> bool {
+        let rows: Vec<u64> = self
+            .ids
+            .iter()
+            .copied()
+            .filter(|&id| self.has_row(id))
+            .collect();
+        if rows.contains(&id) {
+            // Only a revoked token's user may change; its own row then refers to the old one no
+            // more.
+            return self.terms[&id].user == user || self.user_has_room(&rows, Some(id), user);
+        }
+        let evictable = rows
+            .iter()
+            .filter(|&&id| !self.terms[&id].pinned && self.model.token_is_like_new(id, self.now));
+        let mut leaving: Vec<Option<u64>> = evictable.copied().map(Some).collect();
+        if rows.len() < S::TOKENS {
+            leaving.push(None);
+        }
+        leaving
+            .into_iter()
+            .any(|leaving| self.user_has_room(&rows, leaving, user))
+    }
+
+    fn user_has_room(&self, rows: &[u64], leaving: Option<u64>, user: u64) -> bool {
+        let staying = rows.iter().filter(|&&id| Some(id) != leaving);
+        let mut users: BTreeSet<u64> = staying.map(|id| self.terms[id].user).collect();
+        users.extend(
+            (1..=5).filter(|&user| self.model.used_today(user) > 0 || self.model.strikes(user) > 0),
+        );
+        users.contains(&user) || users.len() < S::USERS
+    }
+}
