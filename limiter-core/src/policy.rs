@@ -123,6 +123,14 @@ impl Policy {
     pub const fn utc_floor(&self) -> UnixTime {
         self.utc_floor
     }
+
+    /// The same policy with another floor; any floor is valid. For times that are known to be
+    /// good, such as those of a log, [`UnixTime::EPOCH`] lets all count as known.
+    #[must_use]
+    pub const fn with_utc_floor(mut self, floor: UnixTime) -> Self {
+        self.utc_floor = floor;
+        self
+    }
 }
 
 /// When refusals earn a block, and how long it is (SPEC 6). Built by [`PolicyBuilder::block`].

@@ -152,3 +152,10 @@ fn drops_a_block_that_is_taken_back() {
         Err(PolicyError::ZeroOffences)
     );
 }
+
+#[test]
+fn changes_the_floor_and_nothing_else() {
+    const LOW: Policy = Policy::pipedrive().with_utc_floor(UnixTime::EPOCH);
+    assert_eq!(LOW.utc_floor(), UnixTime::EPOCH);
+    assert_eq!(LOW.with_utc_floor(UnixTime::Y2020), Policy::pipedrive());
+}

@@ -112,7 +112,7 @@ pub enum Limit {
     Own(u64),
 }
 
-/// Names a request's method: those of RFC 9110, and PATCH.
+/// Names a request's method: those of RFC 9110, PATCH, and one for all others, which no trace has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(missing_docs, reason = "the names are the methods")]
 pub enum Method {
@@ -125,6 +125,7 @@ pub enum Method {
     Connect,
     Options,
     Trace,
+    Other,
 }
 
 /// Says where a request comes from (SPEC 2).

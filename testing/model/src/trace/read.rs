@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
+use serde_json::error::Category;
 
 use super::{Caller, Event, KIND_WORDS, METHOD_WORDS, ORIGIN_WORDS, PLAN_WORDS};
 use crate::policy::{Kind, Method, Now, Origin};
@@ -14,13 +15,14 @@ impl Event {
     /// A field that is `null` is absent. An unknown field and one that stands twice are errors.
     ///
     /// # Errors
-    /// Says which field is wrong and what is wrong with it.
+    /// Says which field is wrong and what is wrong with it. No text of the line is repeated, since
+    /// any of it may be a token; a number is where one is wanted.
     pub fn read(line: &str) -> Result<Self, TraceError> {
-        let Fields(mut fields) = serde_json::from_str(line)
-            .map_err(|error| TraceError::new("line", format!("is not a JSON object: {error}")))?;
+        let Fields(mut fields) = serde_json::from_str(line).map_err(|e| not_an_object(&e))?;
         for (i, (name, _)) in fields.iter().enumerate() {
             if !FIELDS.contains(&name.as_str()) {
-                return Err(TraceError::new(name, "is not a field of a trace".into()));
+                let wrong = format!("has a field, number {}, that no trace has", i + 1);
+                return Err(TraceError::new("line", wrong));
             }
             if fields[..i].iter().any(|(earlier, _)| earlier == name) {
                 return Err(TraceError::new(name, "stands twice".into()));
@@ -131,9 +133,15 @@ impl<'a> Field<'a> {
             .or_else(|| value.as_i64().map(i128::from));
         match number {
             Some(number) if (min..=max).contains(&number) => Ok(Some(number)),
-            _ => Err(self.error(format!(
-                "must be an integer from {min} to {max}, not {value}"
-            ))),
+            _ => {
+                let what = match value {
+                    Value::Number(number) => number.to_string(),
+                    _ => class(value).to_owned(),
+                };
+                Err(self.error(format!(
+                    "must be an integer from {min} to {max}, not {what}"
+                )))
+            }
         }
     }
 
@@ -144,7 +152,7 @@ impl<'a> Field<'a> {
         value
             .as_str()
             .map(Some)
-            .ok_or_else(|| self.error(format!("must be text, not {value}")))
+            .ok_or_else(|| self.error(format!("must be text, not {}", class(value))))
     }
 
     fn word<T: Copy>(&self, words: &[(&str, T)]) -> Result<Option<T>, TraceError> {
@@ -154,12 +162,41 @@ impl<'a> Field<'a> {
         let known = words.iter().find(|(word, _)| value.as_str() == Some(*word));
         known.map(|&(_, meaning)| Some(meaning)).ok_or_else(|| {
             let words: Vec<&str> = words.iter().map(|&(word, _)| word).collect();
-            self.error(format!("must be one of {}, not {value}", words.join(", ")))
+            let words = words.join(", ");
+            match value {
+                Value::String(_) => self.error(format!("must be one of {words}, not another text")),
+                _ => self.error(format!("must be one of {words}, not {}", class(value))),
+            }
         })
     }
 
     fn error(&self, wrong: String) -> TraceError {
         TraceError::new(self.name, wrong)
+    }
+}
+
+/// What the JSON parser complains of, without the text that it complains about.
+fn not_an_object(error: &serde_json::Error) -> TraceError {
+    let wrong = match error.classify() {
+        Category::Data => "is JSON, but no object".into(),
+        Category::Syntax | Category::Eof | Category::Io => {
+            let text = error.to_string();
+            let what = text.split(" at line ").next().unwrap_or_default();
+            format!("is no JSON object: {what} at column {}", error.column())
+        }
+    };
+    TraceError::new("line", wrong)
+}
+
+/// Says what sort of value it is.
+fn class(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
     }
 }
 
@@ -246,7 +283,7 @@ mod tests {
             (r#"{"t_ms":0,"origin":" api"}"#, "origin"),
             (r#"{"t_ms":0,"token":7}"#, "token"),
             (r#"{"t_ms":0,"user":[]}"#, "user"),
-            (r#"{"t_ms":0,"colour":"red"}"#, "colour"),
+            (r#"{"t_ms":0,"colour":"red"}"#, "line"),
             (r#"{"t_ms":0,"t_ms":0}"#, "t_ms"),
             ("[]", "line"),
             ("", "line"),
@@ -269,8 +306,50 @@ mod tests {
         );
         assert_eq!(
             text(r#"{"t_ms":0,"origin":"UI"}"#),
-            "`origin` must be one of api, ui, webhook, not \"UI\""
+            "`origin` must be one of api, ui, webhook, not another text"
+        );
+        assert_eq!(
+            text(r#"{"t_ms":0,"kind":1.5}"#),
+            "`kind` must be one of api_token, access_token, not a number"
+        );
+        assert_eq!(
+            text(r#"{"t_ms":0,"utc":"1"}"#),
+            "`utc` must be an integer from -9223372036854775808 to 9223372036854775807, not text"
         );
         assert_eq!(text("{}"), "`t_ms` is missing");
+        assert_eq!(text("[]"), "`line` is JSON, but no object");
+        assert_eq!(
+            text(r#"{"t_ms":0"#),
+            "`line` is no JSON object: EOF while parsing an object at column 9"
+        );
+        assert_eq!(
+            text(r#"{"t_ms":0,"colour":"red"}"#),
+            "`line` has a field, number 2, that no trace has"
+        );
+    }
+
+    #[test]
+    fn an_error_repeats_no_text_of_the_line() {
+        for bad in [
+            r#""secret""#,
+            r#"["secret"]"#,
+            r#"{"t_ms":0,"secret":1}"#,
+            r#"{"t_ms":0,"token":["secret"]}"#,
+            r#"{"t_ms":0,"token":{"secret":0}}"#,
+            r#"{"t_ms":"secret"}"#,
+            r#"{"t_ms":0,"cost":"secret"}"#,
+            r#"{"t_ms":0,"plan":"secret"}"#,
+            r#"{"t_ms":0,"token":"secret" "#,
+            r#"{"t_ms":0,"token":"secret\q"}"#,
+            r#"{"t_ms":0,"token":secret}"#,
+            r#"{"t_ms":0} secret"#,
+        ] {
+            let text = Event::read(bad).unwrap_err().to_string();
+            assert!(!text.contains("secret"), "{text}");
+        }
+        for bad in [r#"{"t_ms":0,"token":4711}"#, r#"{"t_ms":0,"plan":4711}"#] {
+            let text = Event::read(bad).unwrap_err().to_string();
+            assert!(!text.contains("4711"), "{text}");
+        }
     }
 }

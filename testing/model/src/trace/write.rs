@@ -8,6 +8,8 @@ use crate::policy::{Kind, Method, Origin};
 
 impl Event {
     /// Writes the event with every field; a line without a token has neither token nor user.
+    ///
+    /// [`Method::Other`] has no word, so it becomes `null` and is not read back.
     #[must_use]
     pub fn line(&self) -> String {
         self.write(|_| true)
