@@ -350,8 +350,8 @@ impl<S: Subject> Pair<S> {
         self.same("the next reset", reset, self.next_reset(id))?;
         let statistics = self.subject.statistics();
         let mut given = BTreeMap::from([
-            ("admitted", statistics.admitted),
-            ("exempt", statistics.exempt),
+            ("admitted", statistics.admitted()),
+            ("exempt", statistics.exempt()),
         ]);
         for reason in limiter_core::Reason::ALL {
             given.insert(reason.word(), statistics.refused(reason));
