@@ -105,6 +105,12 @@ impl<S: Subject> Pair<S> {
         }
     }
 
+    /// The subject.
+    #[must_use]
+    pub fn subject(&self) -> &S {
+        &self.subject
+    }
+
     /// How often an outcome was answered, by its word; `admitted` and `exempt` are words too.
     #[must_use]
     pub fn count(&self, word: &str) -> u64 {

@@ -27,7 +27,7 @@ impl<S: Subject + Clone> Pair<S> {
         let mut terms = self.terms[&id];
         if choices.act % 20 == 14 {
             terms.limit = decode_limit(choices.what);
-            terms.pinned = choices.cost % 3 == 0;
+            terms.pinned = choices.cost.is_multiple_of(3);
         }
         if choices.act % 20 == 15 && !self.model.is_known(id) {
             terms.user = 1 + u64::from(choices.cost % 5);
