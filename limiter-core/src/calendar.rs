@@ -44,6 +44,9 @@ pub struct Calendar {
 }
 
 impl Calendar {
+    /// Words of the packed form.
+    pub const WORDS: usize = 5;
+
     /// A calendar that was never fed: no day, no refills.
     #[must_use]
     pub const fn new() -> Self {
@@ -79,14 +82,53 @@ impl Calendar {
     /// A UTC below the policy's floor must have been made unknown before. *O*(1).
     #[inline]
     pub const fn feed(&mut self, now: Now) -> bool {
-        // The usual case: the same UTC day, and monotonic time that has not gone back.
-        if let Some(utc) = now.utc()
-            && utc.units().wrapping_sub(self.day_units) < UNITS_PER_DAY
-            && signed(now.monotonic()) >= self.steady_from_ms
-        {
+        if self.is_steady(now) {
             return false;
         }
         self.feed_slowly(now)
+    }
+
+    /// Whether feeding `now` is sure to change nothing: the usual case, the same UTC day and
+    /// monotonic time that has not gone back. Else it may.
+    #[must_use]
+    #[inline]
+    pub const fn is_steady(&self, now: Now) -> bool {
+        if let Some(utc) = now.utc() {
+            utc.units().wrapping_sub(self.day_units) < UNITS_PER_DAY
+                && signed(now.monotonic()) >= self.steady_from_ms
+        } else {
+            false
+        }
+    }
+
+    /// The calendar from its packed form. Every such array is a calendar.
+    #[must_use]
+    #[inline]
+    pub const fn from_words(words: [u64; Self::WORDS]) -> Self {
+        let [last_change, earliest_next, steady_from, day, flags] = words;
+        Self {
+            last_change_ms: last_change.cast_signed(),
+            earliest_next_ms: earliest_next.cast_signed(),
+            steady_from_ms: steady_from.cast_signed(),
+            day_units: math::high32(day),
+            refills: math::low32(day),
+            paced: flags & PACED != 0,
+            started: flags & STARTED != 0,
+        }
+    }
+
+    /// The packed form, for homes that keep the calendar in words: atomics, say.
+    #[must_use]
+    pub const fn to_words(&self) -> [u64; Self::WORDS] {
+        let paced = if self.paced { PACED } else { 0 };
+        let started = if self.started { STARTED } else { 0 };
+        [
+            self.last_change_ms.cast_unsigned(),
+            self.earliest_next_ms.cast_unsigned(),
+            self.steady_from_ms.cast_unsigned(),
+            (math::widen(self.day_units) << 32) | math::widen(self.refills),
+            paced | started,
+        ]
     }
 
     /// How long a caller refused by the daily rule has to wait, in milliseconds (D5, without the
@@ -231,6 +273,8 @@ const fn millis_until(at: i64, mark: i64) -> u32 {
 /// Not a multiple of 675, and above every day's first unit.
 const NO_DAY: u32 = u32::MAX;
 const LAST_DAY_UNITS: u32 = 6_362_914 * UNITS_PER_DAY;
+const PACED: u64 = 1;
+const STARTED: u64 = 2;
 const DAY_MS: i64 = 24 * 3_600_000;
 /// Advances are at least this far apart on average (D10b): an hour less than a day, so that a sane
 /// clock is never held up.

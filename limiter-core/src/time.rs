@@ -152,8 +152,10 @@ impl Now {
         UnixTime::from_secs(self.utc)
     }
 
-    /// The same reading with a UTC below `floor` made unknown (SPEC 2).
-    pub(crate) const fn with_floor(self, floor: UnixTime) -> Self {
+    /// The same reading with a UTC below `floor` made unknown (SPEC 2), as [`crate::calendar`] and
+    /// [`crate::rules`] want it.
+    #[must_use]
+    pub const fn with_floor(self, floor: UnixTime) -> Self {
         if self.utc < floor.0 {
             Self {
                 monotonic: self.monotonic,

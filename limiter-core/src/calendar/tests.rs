@@ -147,3 +147,27 @@ fn tells_the_last_day_of_the_range_from_an_unknown_one() {
     assert!(!fresh.feed(at(0, last - 86_400)));
     assert!(fresh.feed(at(1, last)));
 }
+
+#[test]
+fn is_the_same_after_packing_and_says_truly_that_a_reading_changes_nothing() {
+    let mut calendar = Calendar::new();
+    let readings = [
+        (5, None),
+        (9, Some(3 * DAY)),
+        (10, Some(4 * DAY)),
+        (10, Some(4 * DAY)),
+        (7, Some(4 * DAY)),
+        (30 * HOUR, Some(2 * DAY)),
+        (60 * HOUR, None),
+        (61 * HOUR, Some(5 * DAY)),
+    ];
+    let mut steady = Vec::new();
+    for (ms, utc) in readings {
+        assert_eq!(Calendar::from_words(calendar.to_words()), calendar);
+        let before = calendar;
+        steady.push(calendar.is_steady(at(ms, utc)));
+        calendar.feed(at(ms, utc));
+        assert!(!steady[steady.len() - 1] || calendar == before);
+    }
+    assert_eq!(steady.iter().filter(|&&steady| steady).count(), 1);
+}
