@@ -1,5 +1,7 @@
 //! What the limiter answers (SPEC 7).
 
+use crate::daily::Day;
+use crate::time::Instant;
 use crate::token::TokenId;
 use crate::window::Window;
 use core::fmt;
@@ -107,16 +109,25 @@ impl Decision {
         }
     }
 
-    /// Not counted, not reported (O1).
-    pub(crate) const EXEMPT: Self = Self::bare(Outcome::Exempt, 0);
+    /// Not counted, not reported (O1). For homes of the state, as are the next three.
+    pub const EXEMPT: Self = Self::bare(Outcome::Exempt, 0);
 
     /// A refusal that reports no quota.
-    pub(crate) const fn refused(reason: Reason, retry_after_ms: u32) -> Self {
+    pub const fn refused(reason: Reason, retry_after_ms: u32) -> Self {
         Self::bare(Outcome::Refused(reason), retry_after_ms)
     }
 
+    /// The same decision with what is left of a day that others charged meanwhile. Where no day is
+    /// reported none will be.
+    pub const fn with_daily_left(mut self, permits: u32) -> Self {
+        if self.quota.daily_left.is_some() {
+            self.quota.daily_left = Some(permits);
+        }
+        self
+    }
+
     /// The same decision without a receipt: it charged nothing.
-    pub(crate) const fn without_receipt(self) -> Self {
+    pub const fn without_receipt(self) -> Self {
         Self {
             receipt: Receipt::NONE,
             ..self
@@ -296,22 +307,52 @@ impl Receipt {
         self.charged.used()
     }
 
-    pub(crate) const fn token(&self) -> u64 {
+    /// The token that was charged, as [`TokenId::as_u64`] has it. For homes of the state, as are
+    /// the methods that follow.
+    #[must_use]
+    pub const fn token(&self) -> u64 {
         self.token
     }
 
-    /// Whether `window` is the one that was charged.
-    pub(crate) fn is_of_window(&self, window: Window) -> bool {
-        window.is_open() && window.start() == self.charged.start()
-    }
-
-    /// The user's row and the accounting day, if the request counted daily.
-    pub(crate) const fn day(&self) -> Option<(u32, u32)> {
+    /// The user's place that [`Account::user`](crate::rules::Account::user) told, if the request
+    /// counted daily.
+    #[must_use]
+    pub const fn user(&self) -> Option<u32> {
         if self.user == NOT_DAILY {
             None
         } else {
-            Some((self.user, self.refills))
+            Some(self.user)
         }
+    }
+
+    /// The token's window with the permits given back, and how many those are; `None` if it is not
+    /// the very window that was charged, or no longer open at `now` (P2).
+    #[must_use]
+    pub fn give_back_window(
+        &self,
+        window: Window,
+        now: Instant,
+        window_ms: u32,
+    ) -> Option<(Window, u32)> {
+        let this_one = window.is_open() && window.start() == self.charged.start();
+        // Neither over nor to be re-anchored (W6), which would make it another window.
+        if !this_one || window.settle(now, window_ms) != window {
+            return None;
+        }
+        let cost = self.cost();
+        Some((window.give_back(cost), cost.min(window.used())))
+    }
+
+    /// The user's day with the permits given back, and how many those are; `None` if the request
+    /// did not count daily, or `day` or the accounting day `refills` is not the one that was
+    /// charged (P2).
+    #[must_use]
+    pub fn give_back_day(&self, day: Day, refills: u32) -> Option<(Day, u32)> {
+        if self.user == NOT_DAILY || refills != self.refills || day.refills() != refills {
+            return None;
+        }
+        let cost = self.cost();
+        Some((day.give_back(cost), cost.min(day.used())))
     }
 }
 
@@ -338,6 +379,55 @@ mod tests {
                 (503, "store_failed"),
             ]
         );
+    }
+
+    fn receipt(user: Option<u32>) -> Receipt {
+        let token = TokenId::from_hash(core::num::NonZeroU64::MIN);
+        let window = Window::CLOSED.charge(Instant::from_millis(100), 9);
+        Receipt::new(token, window, 4, user.map(|place| (place, 7)))
+    }
+
+    #[test]
+    fn p2_gives_back_to_the_very_window_alone_while_it_is_open() {
+        let window = |start, used| Window::CLOSED.charge(Instant::from_millis(start), used);
+        let give_back =
+            |window, now| receipt(None).give_back_window(window, Instant::from_millis(now), 2_000);
+        assert_eq!(give_back(window(100, 9), 2_099), Some((window(100, 5), 4)));
+        assert_eq!(
+            give_back(window(100, 3), 100).map(|(_, back)| back),
+            Some(3)
+        );
+        assert_eq!(give_back(window(100, 9), 2_100), None, "it is over");
+        assert_eq!(give_back(window(101, 9), 101), None, "a newer one");
+        assert_eq!(give_back(Window::CLOSED, 100), None);
+        // Not from a newer window that time would re-anchor onto the old start (W6) either.
+        assert_eq!(give_back(window(3_000, 9), 100), None);
+    }
+
+    #[test]
+    fn p2_gives_back_to_the_very_day_alone_if_it_counted_daily() {
+        let give_back = |day, refills| receipt(Some(0)).give_back_day(day, refills);
+        assert_eq!(give_back(Day::new(7, 30), 7), Some((Day::new(7, 26), 4)));
+        assert_eq!(give_back(Day::new(7, 1), 7), Some((Day::new(7, 0), 1)));
+        assert_eq!(give_back(Day::new(7, 30), 8), None, "the calendar went on");
+        assert_eq!(give_back(Day::new(8, 30), 8), None, "a newer one");
+        assert_eq!(receipt(None).give_back_day(Day::new(7, 30), 7), None);
+    }
+
+    #[test]
+    fn tells_what_is_left_of_the_day_only_where_a_day_is_reported() {
+        let bare = Decision::refused(Reason::Blocked, 5).with_daily_left(3);
+        assert_eq!(bare.quota(), None);
+        let counted = Decision {
+            outcome: Outcome::Admitted,
+            quota: Quota {
+                daily_left: Some(9),
+                ..bare.quota
+            },
+            ..Decision::EXEMPT
+        };
+        let quota = counted.with_daily_left(3).quota().unwrap();
+        assert_eq!(quota.daily_left, Some(3));
     }
 
     #[test]

@@ -12,8 +12,8 @@ mod rows;
 mod statistics;
 mod users;
 
-pub use self::registry::{RegisterError, Registered, UpdateError};
-pub use self::rows::{TokenRow, UserRow};
+pub use self::registry::{BadLimit, RegisterError, Registered, UpdateError};
+pub use self::rows::{Terms, TokenRow, UserRow};
 pub use self::statistics::Statistics;
 
 use self::users::Users;
@@ -135,11 +135,7 @@ where
     /// Decides a request that cannot be judged: a webhook is exempt all the same (O1), any other
     /// is refused with 503. Nothing is looked up or charged (O8).
     pub fn refuse_for(&mut self, request: &Request, outage: Outage) -> Decision {
-        let decision = if request.origin == Origin::Webhook {
-            Decision::EXEMPT
-        } else {
-            Decision::refused(outage.reason(), RETRY_OUTAGE_MS)
-        };
+        let decision = outage.decide(request);
         self.counts.count(decision.outcome());
         decision
     }
@@ -179,22 +175,18 @@ where
             window: 0,
             daily: 0,
         };
-        let cost = receipt.cost();
         if let Some(row) = self.tokens.find_mut::<TokenRow>(receipt.token())
-            && receipt.is_of_window(row.window)
-            // Neither over nor to be re-anchored (W6), which would make it another window.
-            && row.window.settle(now.monotonic(), self.policy.window_ms) == row.window
+            && let Some((window, permits)) =
+                receipt.give_back_window(row.window, now.monotonic(), self.policy.window_ms)
         {
-            refunded.window = cost.min(row.window.used());
-            row.window = row.window.give_back(cost);
+            refunded.window = permits;
+            row.window = window;
         }
-        if let Some((place, refills)) = receipt.day()
-            && refills == self.calendar.refills()
-            && let Some(user) = self.users.get_mut(place)
-            && user.day.refills() == refills
+        if let Some(user) = receipt.user().and_then(|place| self.users.get_mut(place))
+            && let Some((day, permits)) = receipt.give_back_day(user.day, self.calendar.refills())
         {
-            refunded.daily = cost.min(user.day.used());
-            user.day = user.day.give_back(cost);
+            refunded.daily = permits;
+            user.day = day;
         }
         refunded
     }
@@ -295,6 +287,15 @@ pub enum Outage {
 }
 
 impl Outage {
+    /// The decision on a request: a webhook is exempt all the same, any other is refused (O8).
+    pub fn decide(self, request: &Request) -> Decision {
+        if request.origin == Origin::Webhook {
+            Decision::EXEMPT
+        } else {
+            Decision::refused(self.reason(), RETRY_OUTAGE_MS)
+        }
+    }
+
     const fn reason(self) -> Reason {
         match self {
             Self::TableFull => Reason::TableFull,

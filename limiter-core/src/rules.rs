@@ -6,11 +6,11 @@
 
 use crate::abuse::Abuse;
 use crate::calendar::Calendar;
-use crate::daily::{Day, Strikes};
+use crate::daily::{DailyMode, Day, Strikes};
 use crate::decision::{Decision, Outcome, Quota, Reason, Receipt};
 use crate::policy::Policy;
 use crate::request::{Kind, Origin, Request};
-use crate::time::{MILLIS_PER_DAY, Now};
+use crate::time::{Instant, MILLIS_PER_DAY, Now};
 use crate::token::TokenId;
 use crate::window::Window;
 
@@ -109,6 +109,37 @@ pub fn decide(
         retry_after_ms,
         outcome,
     }
+}
+
+/// Whether nothing is left of a token that a later decision could see: no open window, no block, no
+/// running offence period (T2). Whether its row is pinned is for the home to know.
+#[must_use]
+pub const fn is_idle_token(policy: &Policy, window: Window, abuse: Abuse, now: Instant) -> bool {
+    let window_closed = !window.settle(now, policy.window_ms).is_open();
+    let forgotten = match &policy.block {
+        Some(rule) => abuse.is_forgotten(now, rule),
+        None => true,
+    };
+    window_closed && forgotten
+}
+
+/// The strikes that still count on the accounting day `refills` (D3).
+#[must_use]
+pub const fn standing_strikes(policy: &Policy, strikes: Strikes, refills: u32) -> Strikes {
+    match policy.daily.mode {
+        DailyMode::FairUse {
+            forgiven_after_days,
+            ..
+        } => strikes.settle(refills, forgiven_after_days),
+        _ => strikes,
+    }
+}
+
+/// Whether nothing is left of a user that a later decision on the accounting day `refills` could
+/// see: nothing used, no strikes (T2). Whether tokens refer to it is for the home to know.
+#[must_use]
+pub const fn is_unused_user(policy: &Policy, day: Day, strikes: Strikes, refills: u32) -> bool {
+    standing_strikes(policy, strikes, refills).is_none() && day.settle(refills).used() == 0
 }
 
 /// O3: refuses a token that is blocked, unless the block is over (B3, B4, B6).

@@ -8,6 +8,7 @@ use super::rows::{Terms, TokenRow, UserRow};
 use crate::abuse::Abuse;
 use crate::policy::{Plan, Policy, PolicyError, check_limit};
 use crate::request::{Kind, Registration, TokenLimit};
+use crate::rules;
 use crate::table::Row;
 use crate::time::Now;
 use crate::token::TokenId;
@@ -37,7 +38,9 @@ where
         registration: Registration,
         now: Now,
     ) -> Result<Registered, RegisterError> {
-        let limit = limit_in(&self.policy, registration.limit, registration.kind)?;
+        let limit = registration
+            .limit
+            .permits(&self.policy, registration.kind)?;
         let terms = Terms::new(&registration, limit);
         let user = registration.user.as_u64();
         if let Some(index) = self.tokens.position::<TokenRow>(token.as_u64()) {
@@ -66,7 +69,7 @@ where
             Some(row) if !row.terms().is_revoked() => row,
             _ => return Err(UpdateError::UnknownToken),
         };
-        let permits = limit_in(&self.policy, limit, row.terms().kind())?;
+        let permits = limit.permits(&self.policy, row.terms().kind())?;
         row.set_terms(row.terms().with_limit(limit, permits));
         Ok(())
     }
@@ -144,7 +147,7 @@ where
         // What is forgiven by now stays so, however long the new policy remembers (D3).
         let refills = self.calendar.refills();
         for row in self.users.rows_mut() {
-            row.strikes = row.standing_strikes(&self.policy, refills);
+            row.strikes = rules::standing_strikes(&self.policy, row.strikes, refills);
         }
         self.policy = policy;
         Ok(())
@@ -269,21 +272,33 @@ where
     }
 }
 
-/// The permits per window that a choice means under a policy.
-fn limit_in(policy: &Policy, limit: TokenLimit, kind: Kind) -> Result<u32, BadLimit> {
-    match limit {
-        TokenLimit::Plan(plan) => policy
-            .window_limit(plan, kind)
-            .ok_or(BadLimit::UnknownPlan(plan)),
-        TokenLimit::Own(permits) => match check_limit(permits) {
-            Ok(()) => Ok(permits),
-            Err(error) => Err(BadLimit::Policy(error)),
-        },
+impl TokenLimit {
+    /// The permits per window that the choice means to a token of `kind` under a policy.
+    ///
+    /// # Errors
+    ///
+    /// [`BadLimit`].
+    pub fn permits(self, policy: &Policy, kind: Kind) -> Result<u32, BadLimit> {
+        match self {
+            Self::Plan(plan) => policy
+                .window_limit(plan, kind)
+                .ok_or(BadLimit::UnknownPlan(plan)),
+            Self::Own(permits) => match check_limit(permits) {
+                Ok(()) => Ok(permits),
+                Err(error) => Err(BadLimit::Policy(error)),
+            },
+        }
     }
 }
 
-enum BadLimit {
+/// Why a choice of limit means nothing under a policy. It becomes a [`RegisterError`] or an
+/// [`UpdateError`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum BadLimit {
+    /// The policy has no such plan.
     UnknownPlan(Plan),
+    /// The token's own limit is out of range.
     Policy(PolicyError),
 }
 

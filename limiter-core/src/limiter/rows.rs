@@ -1,10 +1,10 @@
 //! The rows of the two tables: 32 bytes a token, 24 bytes a user.
 
 use crate::abuse::Abuse;
-use crate::daily::{DailyMode, Day, Strikes};
+use crate::daily::{Day, Strikes};
 use crate::policy::{Plan, Policy};
 use crate::request::{Kind, Registration, TokenLimit};
-use crate::rules::Account;
+use crate::rules::{self, Account};
 use crate::table::Row;
 use crate::time::Instant;
 use crate::token::TokenId;
@@ -56,12 +56,7 @@ impl TokenRow {
 
     /// Whether the row could not be told from a new one (T2), pins aside.
     pub(super) const fn is_like_new(&self, policy: &Policy, now: Instant) -> bool {
-        let window_closed = !self.window.settle(now, policy.window_ms).is_open();
-        let forgotten = match &policy.block {
-            Some(rule) => self.abuse.is_forgotten(now, rule),
-            None => true,
-        };
-        window_closed && forgotten
+        rules::is_idle_token(policy, self.window, self.abuse, now)
     }
 
     /// Whether a token may take this row (T2).
@@ -106,13 +101,32 @@ impl Row for TokenRow {
 }
 
 /// What was agreed on for a token, in 32 bits: the window limit in bits 0 to 19, the plan in bits
-/// 20 to 22, and four flags.
+/// 20 to 22, and four flags. For homes of the state: [`Terms::BITS`] bits to store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Terms(u32);
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Terms(u32);
 
 impl Terms {
-    /// `limit` is in force: the plan's, or the token's own.
-    pub(super) const fn new(registration: &Registration, limit: u32) -> Self {
+    /// Bits of the packed form.
+    pub const BITS: u32 = 27;
+
+    /// The terms from their packed form. What is beyond [`Terms::BITS`] is dropped.
+    #[must_use]
+    #[inline]
+    pub const fn from_bits(bits: u32) -> Self {
+        Self(bits & ((1 << Self::BITS) - 1))
+    }
+
+    /// The packed form.
+    #[must_use]
+    #[inline]
+    pub const fn to_bits(self) -> u32 {
+        self.0
+    }
+
+    /// The terms of a registration, where `limit` is in force: the plan's, or the token's own.
+    #[must_use]
+    pub const fn new(registration: &Registration, limit: u32) -> Self {
         let kind = match registration.kind {
             Kind::ApiToken => 0,
             Kind::AccessToken => ACCESS_TOKEN,
@@ -121,7 +135,9 @@ impl Terms {
         Self(kind | pinned).with_limit(registration.limit, limit)
     }
 
-    pub(super) const fn with_limit(self, chosen: TokenLimit, limit: u32) -> Self {
+    /// The same with another choice, which means `limit` permits per window.
+    #[must_use]
+    pub const fn with_limit(self, chosen: TokenLimit, limit: u32) -> Self {
         let base = self.0 & !(LIMIT | PLAN | OWN);
         match chosen {
             TokenLimit::Own(_) => Self(base | OWN | (limit & LIMIT)),
@@ -131,7 +147,9 @@ impl Terms {
         }
     }
 
-    pub(super) const fn revoked(self, revoked: bool) -> Self {
+    /// The same, revoked or not.
+    #[must_use]
+    pub const fn revoked(self, revoked: bool) -> Self {
         if revoked {
             Self(self.0 | REVOKED)
         } else {
@@ -139,17 +157,22 @@ impl Terms {
         }
     }
 
-    pub(super) const fn unpinned(self) -> Self {
+    /// The same for a row that need not stay.
+    #[must_use]
+    pub const fn unpinned(self) -> Self {
         Self(self.0 & !PINNED)
     }
 
+    /// Permits per window.
+    #[must_use]
     #[inline]
-    pub(super) const fn limit(self) -> u32 {
+    pub const fn limit(self) -> u32 {
         self.0 & LIMIT
     }
 
     /// The plan whose limit is in force, `None` if the token has its own.
-    pub(super) const fn plan(self) -> Option<Plan> {
+    #[must_use]
+    pub const fn plan(self) -> Option<Plan> {
         if self.0 & OWN != 0 {
             return None;
         }
@@ -157,8 +180,10 @@ impl Terms {
         Some(Plan::new(index))
     }
 
+    /// The token's kind.
+    #[must_use]
     #[inline]
-    pub(super) const fn kind(self) -> Kind {
+    pub const fn kind(self) -> Kind {
         if self.0 & ACCESS_TOKEN == 0 {
             Kind::ApiToken
         } else {
@@ -166,12 +191,16 @@ impl Terms {
         }
     }
 
-    pub(super) const fn is_pinned(self) -> bool {
+    /// Whether the row must stay (T2).
+    #[must_use]
+    pub const fn is_pinned(self) -> bool {
         self.0 & PINNED != 0
     }
 
+    /// Whether the token is revoked, and so unknown (P4).
+    #[must_use]
     #[inline]
-    pub(super) const fn is_revoked(self) -> bool {
+    pub const fn is_revoked(self) -> bool {
         self.0 & REVOKED != 0
     }
 }
@@ -218,20 +247,9 @@ impl UserRow {
         }
     }
 
-    /// The strikes that still count on the accounting day `refills` (D3).
-    pub(super) const fn standing_strikes(&self, policy: &Policy, refills: u32) -> Strikes {
-        match policy.daily.mode {
-            DailyMode::FairUse {
-                forgiven_after_days,
-                ..
-            } => self.strikes.settle(refills, forgiven_after_days),
-            _ => self.strikes,
-        }
-    }
-
     /// Whether the row could not be told from a new one (T2), its tokens aside.
     pub(super) const fn is_like_new(&self, policy: &Policy, refills: u32) -> bool {
-        self.standing_strikes(policy, refills).is_none() && self.day.settle(refills).used() == 0
+        rules::is_unused_user(policy, self.day, self.strikes, refills)
     }
 }
 

@@ -8,8 +8,8 @@ use crate::math;
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub struct Statistics {
-    /// By reason of refusal, then admitted, then exempt.
-    pub(super) decisions: [u64; Reason::ALL.len() + 2],
+    /// By [`Statistics::place`].
+    pub(super) decisions: [u64; Self::OUTCOMES],
     /// Idle tokens whose row a new token took (T2).
     pub evicted_tokens: u64,
     /// Unused users whose row a new user took (T2).
@@ -28,7 +28,7 @@ pub struct Statistics {
 
 impl Statistics {
     pub(super) const ZERO: Self = Self {
-        decisions: [0; Reason::ALL.len() + 2],
+        decisions: [0; Self::OUTCOMES],
         evicted_tokens: 0,
         evicted_users: 0,
         table_full: 0,
@@ -67,14 +67,31 @@ impl Statistics {
         self.decisions.get(place).copied().unwrap_or(0)
     }
 
+    /// How many outcomes are told apart. For homes of the state that count in their own way, as are
+    /// the next two.
+    pub const OUTCOMES: usize = Reason::ALL.len() + 2;
+
+    /// The place of an outcome among the counts, below [`Statistics::OUTCOMES`].
+    #[must_use]
     #[inline]
-    pub(super) fn count(&mut self, outcome: Outcome) {
-        let place = match outcome {
+    pub const fn place(outcome: Outcome) -> usize {
+        match outcome {
             Outcome::Refused(reason) => place(reason),
             Outcome::Admitted => ADMITTED,
             Outcome::Exempt => EXEMPT,
-        };
-        if let Some(counter) = self.decisions.get_mut(place) {
+        }
+    }
+
+    /// The same with other counts, each at the [`Statistics::place`] of its outcome.
+    #[must_use]
+    pub const fn with_decisions(mut self, counts: [u64; Self::OUTCOMES]) -> Self {
+        self.decisions = counts;
+        self
+    }
+
+    #[inline]
+    pub(super) fn count(&mut self, outcome: Outcome) {
+        if let Some(counter) = self.decisions.get_mut(Self::place(outcome)) {
             // OK because 2^64 decisions are never reached.
             *counter = counter.wrapping_add(1);
         }
