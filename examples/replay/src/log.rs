@@ -169,7 +169,10 @@ mod tests {
 
         let caller = log.entries()[2].caller.unwrap();
         assert_eq!(caller.user, key.user(b"first"));
-        assert_eq!((caller.kind, caller.plan), (Kind::ApiToken, Plan::ENTERPRISE));
+        assert_eq!(
+            (caller.kind, caller.plan),
+            (Kind::ApiToken, Plan::ENTERPRISE)
+        );
         assert_eq!((log.tokens().len(), log.users()), (1, 1));
         assert_eq!(log.tokens()[0].first_line, 3);
     }

@@ -46,12 +46,17 @@ fn replay(args: &Args) -> Result<(), Failure> {
     let (reading, read) = timed(|| read(args, &reader));
     let reading = reading.map_err(|error| Failure::Input(name(&args.trace), error))?;
 
-    let table = args.table.unwrap_or_else(|| TableSize::for_log(&reading.log));
+    let table = args
+        .table
+        .unwrap_or_else(|| TableSize::for_log(&reading.log));
     let mut backend = args.backend.build(&policy, table)?;
     let mut output = Output::new(BufWriter::with_capacity(1 << 16, io::stdout().lock()));
     let mut bar = deciding(args, &reading);
-    let (tally, decided) =
-        timed(|| run(&reading.log, &mut *backend, None, &mut output, |at| bar.at(at)));
+    let (tally, decided) = timed(|| {
+        run(&reading.log, &mut *backend, None, &mut output, |at| {
+            bar.at(at)
+        })
+    });
     bar.done();
     let tally = tally?;
     if args.quiet {

@@ -68,7 +68,11 @@ impl Summary<'_> {
             self.backend,
         )?;
         if let Some(bad) = first_bad {
-            writeln!(f, "{} left out; the first: {bad}", count(*skipped, "bad line"))?;
+            writeln!(
+                f,
+                "{} left out; the first: {bad}",
+                count(*skipped, "bad line")
+            )?;
         }
         let Times {
             read,
@@ -181,7 +185,7 @@ fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut grouped = String::new();
     for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
             grouped.push(' ');
         }
         grouped.push(digit);

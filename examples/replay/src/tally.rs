@@ -87,10 +87,7 @@ impl Tally {
         let refused = self.tokens.iter().copied().enumerate();
         let mut worst: Vec<_> = refused.filter(|(_, token)| token.refused > 0).collect();
         worst.sort_by_key(|&(place, token)| {
-            (
-                std::cmp::Reverse((token.refused, token.requests)),
-                place,
-            )
+            (std::cmp::Reverse((token.refused, token.requests)), place)
         });
         worst.truncate(count);
         worst

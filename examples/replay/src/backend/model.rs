@@ -107,9 +107,10 @@ fn verdict_of(decision: &model::Decision) -> Result<Verdict, BackendError> {
         model::Outcome::Refused(reason) => Outcome::Refused(reason_of(reason)),
     };
     let narrow = |number: Option<u64>| {
-        number.map(u32::try_from).transpose().map_err(|_| {
-            BackendError("the model reports a number of 2^32 or more".to_owned())
-        })
+        number
+            .map(u32::try_from)
+            .transpose()
+            .map_err(|_| BackendError("the model reports a number of 2^32 or more".to_owned()))
     };
     Ok(Verdict {
         outcome,

@@ -43,14 +43,17 @@ struct Fields<'a> {
 fn fields(line: &[u8]) -> Result<Fields<'_>, Wrong> {
     let (host, rest) = split_at_space(line).ok_or_else(|| Wrong::new("line", "has one word"))?;
     if host.is_empty() {
-        return Err(Wrong::new("address", "is missing: the line begins with a space"));
+        return Err(Wrong::new(
+            "address",
+            "is missing: the line begins with a space",
+        ));
     }
     let (secs, rest) = time(rest)?;
     let rest = rest
         .strip_prefix(b" \"")
         .ok_or_else(|| Wrong::new("request", "does not follow the time in quotation marks"))?;
-    let (request, rest) = quoted(rest)
-        .ok_or_else(|| Wrong::new("request", "has no closing quotation mark"))?;
+    let (request, rest) =
+        quoted(rest).ok_or_else(|| Wrong::new("request", "has no closing quotation mark"))?;
     let rest = rest
         .strip_prefix(b" ")
         .ok_or_else(|| Wrong::new("status", "does not follow the request"))?;
@@ -93,7 +96,10 @@ fn time(rest: &[u8]) -> Result<(u64, &[u8]), Wrong> {
         };
         first_wrong.get_or_insert(wrong);
     }
-    Err(Wrong::new("time", first_wrong.unwrap_or("is missing: nothing is in brackets")))
+    Err(Wrong::new(
+        "time",
+        first_wrong.unwrap_or("is missing: nothing is in brackets"),
+    ))
 }
 
 /// The text up to the closing quotation mark, and what follows the mark. A backslash escapes.

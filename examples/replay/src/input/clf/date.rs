@@ -8,8 +8,32 @@
 /// Says what is wrong, without the text.
 pub(super) fn unix_seconds(text: &[u8]) -> Result<u64, &'static str> {
     let [
-        d1, d2, b'/', m1, m2, m3, b'/', y1, y2, y3, y4, b':', h1, h2, b':', n1, n2, b':', s1, s2,
-        b' ', sign @ (b'+' | b'-'), oh1, oh2, om1, om2,
+        d1,
+        d2,
+        b'/',
+        m1,
+        m2,
+        m3,
+        b'/',
+        y1,
+        y2,
+        y3,
+        y4,
+        b':',
+        h1,
+        h2,
+        b':',
+        n1,
+        n2,
+        b':',
+        s1,
+        s2,
+        b' ',
+        sign @ (b'+' | b'-'),
+        oh1,
+        oh2,
+        om1,
+        om2,
     ] = *text
     else {
         return Err(SHAPE);
@@ -38,7 +62,11 @@ pub(super) fn unix_seconds(text: &[u8]) -> Result<u64, &'static str> {
         + i64::from(month >= 2 && is_leap(year));
     let local = ((days * 24 + hour) * 60 + minute) * 60 + second;
     let offset = (offset_h * 60 + offset_m) * 60;
-    let utc = if sign == b'+' { local - offset } else { local + offset };
+    let utc = if sign == b'+' {
+        local - offset
+    } else {
+        local + offset
+    };
     u64::try_from(utc - UNIX_EPOCH_S).map_err(|_| "is before 1970")
 }
 
