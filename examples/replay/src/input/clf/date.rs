@@ -7,48 +7,17 @@
 /// # Errors
 /// Says what is wrong, without the text.
 pub(super) fn unix_seconds(text: &[u8]) -> Result<u64, &'static str> {
-    let [
-        d1,
-        d2,
-        b'/',
-        m1,
-        m2,
-        m3,
-        b'/',
-        y1,
-        y2,
-        y3,
-        y4,
-        b':',
-        h1,
-        h2,
-        b':',
-        n1,
-        n2,
-        b':',
-        s1,
-        s2,
-        b' ',
-        sign @ (b'+' | b'-'),
-        oh1,
-        oh2,
-        om1,
-        om2,
-    ] = *text
-    else {
+    let text: &[u8; 26] = text.try_into().map_err(|_| SHAPE)?;
+    if SEPARATORS.iter().any(|&(at, byte)| text[at] != byte) {
         return Err(SHAPE);
-    };
-    let month = MONTHS.iter().position(|name| **name == [m1, m2, m3]);
+    }
+    let month = MONTHS.iter().position(|name| **name == text[3..6]);
     let month = month.ok_or("has a month that is not Jan to Dec")?;
-    let [day, year, hour, minute, second, offset_h, offset_m] = [
-        number(&[d1, d2])?,
-        number(&[y1, y2, y3, y4])?,
-        number(&[h1, h2])?,
-        number(&[n1, n2])?,
-        number(&[s1, s2])?,
-        number(&[oh1, oh2])?,
-        number(&[om1, om2])?,
-    ];
+    let (day, year) = (number(&text[0..2])?, number(&text[7..11])?);
+    let hour = number(&text[12..14])?;
+    let minute = number(&text[15..17])?;
+    let second = number(&text[18..20])?;
+    let (offset_h, offset_m) = (number(&text[22..24])?, number(&text[24..26])?);
     if !(1..=days_in(month, year)).contains(&day) {
         return Err("has a day that the month does not have");
     }
@@ -62,10 +31,10 @@ pub(super) fn unix_seconds(text: &[u8]) -> Result<u64, &'static str> {
         + i64::from(month >= 2 && is_leap(year));
     let local = ((days * 24 + hour) * 60 + minute) * 60 + second;
     let offset = (offset_h * 60 + offset_m) * 60;
-    let utc = if sign == b'+' {
-        local - offset
-    } else {
-        local + offset
+    let utc = match text[21] {
+        b'+' => local - offset,
+        b'-' => local + offset,
+        _ => return Err(SHAPE),
     };
     u64::try_from(utc - UNIX_EPOCH_S).map_err(|_| "is before 1970")
 }
@@ -96,6 +65,15 @@ const fn days_before_year(year: i64) -> i64 {
 }
 
 const SHAPE: &str = "does not have the shape dd/Mon/yyyy:hh:mm:ss +hhmm";
+/// What stands where between the numbers.
+const SEPARATORS: [(usize, u8); 6] = [
+    (2, b'/'),
+    (6, b'/'),
+    (11, b':'),
+    (14, b':'),
+    (17, b':'),
+    (20, b' '),
+];
 const MONTHS: [&[u8; 3]; 12] = [
     b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec",
 ];
