@@ -19,7 +19,10 @@ fn replay_all(folder: &Path, backend: BackendName) -> usize {
         for ((line, wanted), given) in trace.lines().zip(wanted.lines()).zip(given.lines()) {
             assert_eq!(given, wanted, "{backend}, {name}: {line}");
         }
-        assert!(given == wanted, "{backend}, {name}: the files differ in length");
+        assert!(
+            given == wanted,
+            "{backend}, {name}: the files differ in length"
+        );
         lines += trace.lines().count();
     }
     lines

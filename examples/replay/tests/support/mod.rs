@@ -10,12 +10,12 @@ use replay::log::Log;
 use replay::run::{Output, run};
 
 /// The folder of a test data set of this workspace.
-pub fn workspace() -> PathBuf {
+pub(crate) fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
 /// A folder or file among the shared data, `None` with a note if it is not at hand.
-pub fn shared(what: &str) -> Option<PathBuf> {
+pub(crate) fn shared(what: &str) -> Option<PathBuf> {
     let shared = std::env::var_os("LIMITER_SHARED")
         .map_or_else(|| workspace().join("../shared"), PathBuf::from);
     let path = shared.join("data").join(what);
@@ -27,7 +27,7 @@ pub fn shared(what: &str) -> Option<PathBuf> {
 }
 
 /// The names of the traces in a folder, sorted; each has its decisions beside it.
-pub fn vectors(folder: &Path) -> Vec<String> {
+pub(crate) fn vectors(folder: &Path) -> Vec<String> {
     let files = std::fs::read_dir(folder).unwrap();
     let mut names: Vec<String> = files
         .filter_map(|file| {
@@ -40,7 +40,7 @@ pub fn vectors(folder: &Path) -> Vec<String> {
 }
 
 /// A log from the text of a trace.
-pub fn log(trace: &[u8]) -> Log {
+pub(crate) fn log(trace: &[u8]) -> Log {
     let reader = Reader {
         format: Format::Trace,
         key: &HashKey::new([16; 16]),
@@ -51,10 +51,17 @@ pub fn log(trace: &[u8]) -> Log {
 }
 
 /// The decision lines of a log under the preset.
-pub fn decisions(log: &Log, backend: BackendName, table: Option<TableSize>) -> String {
+pub(crate) fn decisions(log: &Log, backend: BackendName, table: Option<TableSize>) -> String {
     let table = table.unwrap_or_else(|| TableSize::for_log(log));
     let mut backend = backend.build(&Policy::pipedrive(), table).unwrap();
     let mut bytes = Vec::new();
-    run(log, &mut *backend, None, &mut Output::new(&mut bytes), |_| ()).unwrap();
+    run(
+        log,
+        &mut *backend,
+        None,
+        &mut Output::new(&mut bytes),
+        |_| (),
+    )
+    .unwrap();
     String::from_utf8(bytes).unwrap()
 }
