@@ -2,18 +2,19 @@
 //!
 //! A decision costs a few nanoseconds, reading `std::time::Instant` ten times that. So
 //! [`SystemClock`] reads the processor's cycle counter, and holds it against the operating system's
-//! clocks every half second: [`Disciplined`] decides when, and what is kept.
+//! clocks every half second.
 //!
-//! Nanoseconds a reading, measured in one run on a 2-vCPU virtual machine (Zen 4) where `rdtsc`
-//! alone costs 11.3; on a quieter day the same machine read it in 9.5:
+//! Nanoseconds a reading, medians of one run on a 2-vCPU virtual machine (Zen 4) on which `rdtsc`
+//! alone takes 11.3; at other times the same machine took 9.5 for it:
 //!
 //! | source | ns | correct to |
 //! |---|---|---|
-//! | `Instant::elapsed` in ms | 30.8 | 1 ns |
-//! | `SystemTime::now` | 39.4 | 1 ns |
-//! | `quanta::Clock::now` (cycle counter) | 11.4 | 1 µs |
-//! | `CLOCK_MONOTONIC_COARSE` | 4.7 | 4 ms, the kernel's tick: too coarse |
-//! | this file, both clocks in one [`Now`] | 12.0 | 1 ms |
+//! | `Instant::elapsed` in ms | 30.9 | 1 ns |
+//! | `SystemTime::now` | 42.3 | 1 ns |
+//! | `quanta::Clock::now` (cycle counter) | 11.3 | 1 µs |
+//! | `CLOCK_MONOTONIC_COARSE` | 4.4 | 4 ms, the kernel's tick: too coarse |
+//! | [`SystemClock`], both clocks in one [`Now`] | 11.3 | 1 ms |
+//! | [`SharedClock`] over it | 12.1 | 1 ms |
 
 mod shared;
 
@@ -191,18 +192,14 @@ fn join(monotonic_ns: u64, utc_lead_ms: u64) -> Now {
 #[derive(Debug)]
 struct OsClocks {
     counter: quanta::Clock,
-    counter_origin: quanta::Instant,
     origin: std::time::Instant,
 }
 
 impl OsClocks {
     #[allow(clippy::disallowed_methods, reason = "this file reads the clocks")]
     fn new() -> Self {
-        let counter = quanta::Clock::new();
-        let counter_origin = counter.now();
         Self {
-            counter,
-            counter_origin,
+            counter: quanta::Clock::new(),
             origin: std::time::Instant::now(),
         }
     }
@@ -211,7 +208,9 @@ impl OsClocks {
 impl Source for OsClocks {
     #[inline]
     fn cheap_ns(&self) -> u64 {
-        nanos(self.counter.now().duration_since(self.counter_origin))
+        // From 0 and from no origin: a difference that would be negative, after a suspension that
+        // reset the counter, reads as 0, and would stand still.
+        self.counter.delta_as_nanos(0, self.counter.raw())
     }
 
     fn monotonic_ns(&self) -> u64 {

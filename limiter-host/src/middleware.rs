@@ -1,6 +1,6 @@
 //! A tower layer that puts a limiter before any HTTP service.
 //!
-//! This file says what can be chosen; [`service`] decides and answers. The journey of a request:
+//! This file says what can be chosen; `service.rs` decides and answers. The journey of a request:
 //!
 //! 1. [`Head`]: its origin (all are `api`, unless told otherwise, as by
 //!    [`PathOrigins`](crate::PathOrigins)); its
@@ -14,6 +14,7 @@
 
 mod body;
 mod credential;
+mod fields;
 mod head;
 mod response;
 mod service;

@@ -15,9 +15,8 @@ pub struct Args {
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
     pub listen: String,
 
-    /// Forward what is admitted to this server, http://HOST[:PORT][/PATH]; without it the gateway
-    /// answers by itself
-    #[arg(long, value_name = "URL")]
+    /// Forward what is admitted to this server; without it the gateway answers by itself
+    #[arg(long, value_name = "http://HOST:PORT/PATH")]
     pub upstream: Option<String>,
 
     /// How long the upstream may take without any progress before the answer is 504

@@ -5,6 +5,7 @@
 //! is not, for then the limiter and the service behind it might each believe another.
 
 use super::head::Head;
+use http::header::{AUTHORIZATION, HeaderName};
 use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
@@ -41,9 +42,9 @@ impl Error for ConflictingCredentials {}
 /// ```
 pub fn credential<'a>(head: &Head<'a>) -> Result<Option<Cow<'a, [u8]>>, ConflictingCredentials> {
     let headers = head.headers;
-    let in_header = headers.get_all("x-api-token").iter();
+    let in_header = headers.get_all(&TOKEN_FIELD).iter();
     let in_header = in_header.map(|value| Cow::Borrowed(value.as_bytes().trim_ascii()));
-    let bearer = headers.get_all(http::header::AUTHORIZATION).iter();
+    let bearer = headers.get_all(&AUTHORIZATION).iter();
     let bearer = bearer.filter_map(|value| bearer_token(value.as_bytes()).map(Cow::Borrowed));
     let in_query = head.uri.query().into_iter().flat_map(api_tokens);
 
@@ -111,6 +112,7 @@ fn digit(byte: u8) -> Option<u8> {
     }
 }
 
+const TOKEN_FIELD: HeaderName = HeaderName::from_static("x-api-token");
 const SCHEME: &[u8] = b"bearer";
 const PARAMETER: &[u8] = b"api_token";
 

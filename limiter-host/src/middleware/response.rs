@@ -1,6 +1,7 @@
 //! Decisions as `http` responses (SPEC 7): the core renders, this file puts it into types.
 
 use super::Settings;
+use super::fields::{value, write_quota};
 use crate::decide::Decide;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
@@ -27,8 +28,7 @@ impl<D: Decide> Settings<D> {
         }
         self.write_headers(response.headers_mut(), decision, &policy);
         if let Some(wait) = self.retry_after_s(decision, token) {
-            let value = HeaderValue::from(wait);
-            response.headers_mut().insert(RETRY_AFTER, value);
+            response.headers_mut().insert(RETRY_AFTER, value(wait));
         }
         response
     }
@@ -42,13 +42,19 @@ impl<D: Decide> Settings<D> {
 
     /// All headers but `retry-after`.
     fn write_headers(&self, into: &mut HeaderMap, decision: &Decision, policy: &Policy) {
+        if self.quota_headers
+            && let Some(quota) = decision.quota()
+        {
+            write_quota(into, &quota);
+        }
+        if !self.style.ietf_fields {
+            return;
+        }
         for header in headers(decision, policy, self.style) {
-            let of_the_page = header.name.starts_with("x-");
-            if header.name == RETRY_AFTER.as_str() || (of_the_page && !self.quota_headers) {
-                continue;
-            }
             // OK because the core writes visible ASCII alone.
-            if let Ok(value) = HeaderValue::from_str(&header.value) {
+            if header.name.starts_with("ratelimit")
+                && let Ok(value) = HeaderValue::from_str(&header.value)
+            {
                 into.insert(HeaderName::from_static(header.name), value);
             }
         }
