@@ -1,0 +1,102 @@
+//! What the layer allocates on the admitted path: what `http` needs for the headers, and nothing
+//! else.
+#![cfg(feature = "tower")]
+
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use limiter_host::core::{HashKey, Instant, Kind, Now, Plan, Policy, Registration};
+use limiter_host::{LimiterLayer, Locked, SharedClock};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::convert::Infallible;
+use std::future::{Ready, ready};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use tower_layer::Layer as _;
+use tower_service::Service;
+
+/// The system's allocator, which counts for each thread.
+struct Counting;
+
+thread_local! {
+    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+}
+
+// SAFETY: it hands everything to the system's allocator unchanged; the counter neither allocates
+// nor has a destructor.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        // SAFETY: the caller keeps the contract of `alloc`, which is the same.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        // SAFETY: `at` came from `System.alloc` with this layout.
+        unsafe { System.dealloc(at, layout) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+/// Answers without a header, from nothing.
+#[derive(Clone)]
+struct Empty;
+
+impl Service<Request<()>> for Empty {
+    type Response = Response<String>;
+    type Error = Infallible;
+    type Future = Ready<Result<Response<String>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request<()>) -> Self::Future {
+        ready(Ok(Response::new(String::new())))
+    }
+}
+
+fn allocations<T>(work: impl FnOnce() -> T) -> (usize, T) {
+    let before = ALLOCATIONS.get();
+    let done = work();
+    (ALLOCATIONS.get() - before, done)
+}
+
+#[test]
+fn allocates_for_the_header_map_and_a_large_number_alone() {
+    let key = HashKey::new([7; 16]);
+    let limiter = Arc::new(Locked::new(Policy::pipedrive(), 4, 4));
+    let now = Now::new(Instant::ZERO, None);
+    let token = Registration::new(key.user(b"u"), Kind::ApiToken, Plan::ADVANCED);
+    limiter
+        .with(|limiter| limiter.register(key.token(b"a1b2"), token, now))
+        .unwrap();
+    let clock = SharedClock::from_fn(move || Ok(now));
+    let mut service = LimiterLayer::new(limiter, key, clock).layer(Empty);
+    let mut ask = |method: &str| {
+        let request = Request::builder().method(method).uri("/v1?api_token=a1b2");
+        let request = request.header("x-api-token", "a1b2").body(()).unwrap();
+        let answer = allocations(|| {
+            match pin!(service.call(request)).poll(&mut Context::from_waker(Waker::noop())) {
+                Poll::Ready(answer) => answer.unwrap(),
+                Poll::Pending => panic!("the service waits"),
+            }
+        });
+        assert_eq!(answer.1.headers()["x-ratelimit-limit"], "40");
+        answer.0
+    };
+    let (map, headers) = allocations(|| {
+        let mut headers = HeaderMap::new();
+        headers.reserve(4);
+        for name in ["x-a", "x-b", "x-c", "x-d"] {
+            headers.insert(HeaderName::from_static(name), HeaderValue::from_static("1"));
+        }
+        headers
+    });
+    assert_eq!(headers.len(), 4);
+    let (number, _) = allocations(|| HeaderValue::from(9_999));
+    assert_eq!(ask("GET"), map);
+    assert_eq!(ask("POST"), map + number);
+}
