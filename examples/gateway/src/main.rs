@@ -4,13 +4,18 @@
 use clap::Parser as _;
 use gateway::{Args, Gateway, StartError};
 use limiter_host::SharedClock;
+use limiter_host::config::ConfigError;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     match run(&Args::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("gateway: {error}");
+            match &error {
+                // Lines that begin with their place, as editors read them.
+                StartError::Config(ConfigError::Mistakes { .. }) => eprintln!("{error}"),
+                _ => eprintln!("gateway: {error}"),
+            }
             ExitCode::from(2)
         }
     }

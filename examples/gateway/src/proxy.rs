@@ -5,6 +5,7 @@
 //!   `Forwarded`, is dropped, for anyone can claim anything.
 //! - A credential is forwarded as it came, also in the query: the upstream may need it. It is not
 //!   logged here, and neither is the target.
+//! - `Location` and bodies pass as they are; nothing in them is rewritten.
 //! - Connections are not upgraded, and `CONNECT` is answered 405.
 
 mod headers;
@@ -91,15 +92,11 @@ impl Proxy {
         let Ok(request) = self.readdress(request, Arc::clone(&moved)) else {
             return json(StatusCode::BAD_REQUEST, TARGET_BODY);
         };
-        let mut answer = pin!(self.client.request(request));
-        loop {
-            match tokio::time::timeout(self.timeout, &mut answer).await {
-                Ok(Ok(answer)) => return returned(answer),
-                Ok(Err(_)) => return json(StatusCode::BAD_GATEWAY, BAD_GATEWAY_BODY),
-                // A long upload is no hang.
-                Err(_) if moved.swap(false, Ordering::Relaxed) => {}
-                Err(_) => return json(StatusCode::GATEWAY_TIMEOUT, TIMEOUT_BODY),
-            }
+        let answer = self.client.request(request);
+        match unless_stuck(self.timeout, &moved, answer).await {
+            Some(Ok(answer)) => returned(answer),
+            Some(Err(_)) => json(StatusCode::BAD_GATEWAY, BAD_GATEWAY_BODY),
+            None => json(StatusCode::GATEWAY_TIMEOUT, TIMEOUT_BODY),
         }
     }
 
@@ -129,6 +126,23 @@ impl Proxy {
         } else {
             let path = format!("{}{path}", self.upstream.base);
             builder.path_and_query(path).build()
+        }
+    }
+}
+
+/// What the future gives, or `None` once a whole `timeout` has passed in which nothing moved.
+async fn unless_stuck<F: Future>(
+    timeout: Duration,
+    moved: &AtomicBool,
+    future: F,
+) -> Option<F::Output> {
+    let mut future = pin!(future);
+    loop {
+        match tokio::time::timeout(timeout, &mut future).await {
+            Ok(output) => return Some(output),
+            // A long upload is no hang.
+            Err(_) if moved.swap(false, Ordering::Relaxed) => {}
+            Err(_) => return None,
         }
     }
 }
@@ -198,6 +212,28 @@ mod tests {
         // What an absolute target names is not asked.
         assert_eq!(target("http://h", "http://evil/v1?x"), "http://h/v1?x");
         assert_eq!(target("http://h", "http://evil"), "http://h/");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn waits_as_long_as_something_moves_and_no_longer() {
+        let timeout = Duration::from_secs(30);
+        let moved = AtomicBool::new(false);
+        let upload = async {
+            for _ in 0..10 {
+                tokio::time::sleep(Duration::from_secs(29)).await;
+                moved.store(true, Ordering::Relaxed);
+            }
+            "answer"
+        };
+        let start = tokio::time::Instant::now();
+        assert_eq!(unless_stuck(timeout, &moved, upload).await, Some("answer"));
+        assert_eq!(start.elapsed(), Duration::from_secs(290));
+
+        moved.store(false, Ordering::Relaxed);
+        let start = tokio::time::Instant::now();
+        let hang = std::future::pending::<()>();
+        assert_eq!(unless_stuck(timeout, &moved, hang).await, None);
+        assert_eq!(start.elapsed(), timeout);
     }
 
     #[test]

@@ -168,10 +168,8 @@ fn reports_every_mistake_of_a_file_with_its_place() {
     );
     let (code, lines) = failure(&["--policy", &policy]);
     assert_eq!((code, lines.len()), (Some(2), 2), "{lines:?}");
-    assert!(
-        lines[0].contains(&format!("{policy}:2: windw: unknown key")),
-        "{lines:?}"
-    );
+    let unknown = format!("{policy}:2: windw: unknown key");
+    assert!(lines[0].starts_with(&unknown), "{lines:?}");
     assert_eq!(
         lines[1],
         format!("{policy}:3: daily.limit: the daily limit must be at least 1")
