@@ -32,3 +32,8 @@ pub use limiter_core as core;
 #[cfg(feature = "tower")]
 pub use middleware::LimiterLayer;
 pub use origins::PathOrigins;
+
+/// The README's examples, compiled and run.
+#[cfg(all(doctest, feature = "tower"))]
+#[doc = include_str!("../../README.md")]
+mod readme {}
