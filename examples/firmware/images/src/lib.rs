@@ -6,6 +6,7 @@
 pub mod cases;
 pub mod footprint;
 pub mod line;
+pub mod trace;
 
 // Linked for its critical-section implementation.
 #[cfg(target_arch = "arm")]
