@@ -6,6 +6,9 @@
 pub mod cases;
 pub mod footprint;
 pub mod line;
+pub mod trace;
+#[cfg(target_os = "none")]
+pub mod wait;
 
 // Linked for its critical-section implementation.
 #[cfg(target_arch = "arm")]

@@ -10,8 +10,8 @@ use crate::{figures::Figures, workspace};
 /// A figure on a target, and whether it passes.
 pub(crate) type Verdict = (String, Result<(), String>);
 
-/// Compares; the errors name each figure that grew, appeared or is gone.
-pub(crate) fn compare(rustc: &str, figures: &Figures) -> Result<Vec<Verdict>> {
+/// Reads what was accepted, and says so if another compiler had made it.
+pub(crate) fn read(rustc: &str) -> Result<Figures> {
     let path = path();
     let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
     let baseline: Value = serde_json::from_str(&text).context("baseline.json")?;
@@ -21,8 +21,7 @@ pub(crate) fn compare(rustc: &str, figures: &Figures) -> Result<Vec<Verdict>> {
     if compiler != rustc {
         println!("note: the baseline was made by {compiler}, the figures by {rustc}");
     }
-    let accepted = from_json(&baseline["figures"]).context("baseline.json holds no figures")?;
-    Ok(judge(&accepted, figures))
+    from_json(&baseline["figures"]).context("baseline.json holds no figures")
 }
 
 /// Accepts `figures`.
@@ -53,8 +52,8 @@ fn from_json(json: &Value) -> Option<Figures> {
     Some(figures)
 }
 
-/// One verdict per figure of either side.
-fn judge(accepted: &Figures, measured: &Figures) -> Vec<Verdict> {
+/// Compares, figure by figure of either side; the errors name each that grew, appeared or is gone.
+pub(crate) fn judge(accepted: &Figures, measured: &Figures) -> Vec<Verdict> {
     let mut verdicts = Vec::new();
     for (target, name, value) in measured.iter() {
         let verdict = match accepted.value(target, name) {

@@ -73,14 +73,14 @@ pub(crate) fn run(names: &[&str], bless: bool, tally: &mut Tally) -> Result<()> 
         for machine in image.machines() {
             let result = said_by(image, machine, Profile::Small).and_then(|text| {
                 if !bless {
-                    expect::compare(&image.source, machine, &text)?;
+                    expect::compare(image, machine, &text)?;
                 }
                 said.push((machine, text));
                 Ok(())
             });
             tally.count(&format!("{} on {}", image.name, machine.name), &result);
         }
-        if bless && said.len() == image.machines().count() {
+        if bless && image.wants.expects.is_empty() && said.len() == image.machines().count() {
             expect::bless(&image.source, &said)?;
         }
     }

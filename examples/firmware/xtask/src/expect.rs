@@ -1,4 +1,5 @@
-//! What an image is expected to say: `<name>.out` beside its source, or `<name>.<machine>.out` where it differs.
+//! What an image is expected to say: `<name>.out` beside its source, or `<name>.<machine>.out` where it differs,
+//! or files of the project that it names.
 
 use std::{
     fmt::Write as _,
@@ -8,20 +9,35 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-use crate::machine::Machine;
+use crate::{image::Image, machine::Machine, project};
 
 /// Compares `actual` with what is expected; the error shows the first line that differs.
-pub(crate) fn compare(source: &Path, machine: &Machine, actual: &str) -> Result<(), String> {
-    let own = file(source, Some(machine));
+pub(crate) fn compare(image: &Image, machine: &Machine, actual: &str) -> Result<(), String> {
+    if !image.wants.expects.is_empty() {
+        return compare_with_files(&image.wants.expects, actual);
+    }
+    let own = file(&image.source, Some(machine));
     let path = if own.exists() {
         own
     } else {
-        file(source, None)
+        file(&image.source, None)
     };
-    match fs::read_to_string(&path) {
-        Ok(expected) => difference(&expected, actual).map_or(Ok(()), Err),
-        Err(error) => Err(format!("{}: {error} (`--bless` writes it)", path.display())),
-    }
+    let expected = read(&path).map_err(|error| format!("{error} (`--bless` writes it)"))?;
+    difference(&expected, actual).map_or(Ok(()), Err)
+}
+
+/// Compares with files of the project, one after the other. Spaces mean nothing in what they hold.
+fn compare_with_files(files: &[String], actual: &str) -> Result<(), String> {
+    let texts: Result<Vec<String>, String> = files
+        .iter()
+        .map(|file| read(&project().join(file)))
+        .collect();
+    let expected = texts?.concat().replace(' ', "");
+    difference(&expected, &actual.replace(' ', "")).map_or(Ok(()), Err)
+}
+
+fn read(path: &Path) -> Result<String, String> {
+    fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
 }
 
 /// Writes what the machines said as expected: one file if they all said the same, else one for each.

@@ -8,6 +8,7 @@
 //! | `exit` | a code | ends with this code instead of 0 |
 //! | `icount` | `yes` | one instruction is one nanosecond; sleeping takes no time |
 //! | `drive` | a driver | the host is at the other end of the UART, see `drive.rs` |
+//! | `expects` | files of the project | says what they say one after the other, spaces aside, instead of `.out` |
 //! | `secret` | any text | must not be in what the image says (may be repeated) |
 //! | `gates` | `panic`, `float`, `division` | no such code may be in it, see `gates.rs` |
 //! | `complete` | a folder of the project | it names every public function of the library there |
@@ -45,6 +46,7 @@ pub(crate) struct Wants {
     pub(crate) exit: i32,
     pub(crate) icount: bool,
     pub(crate) drive: Option<String>,
+    pub(crate) expects: Vec<String>,
     pub(crate) secrets: Vec<String>,
     pub(crate) gates: Vec<Gate>,
     pub(crate) complete: Option<String>,
@@ -150,6 +152,7 @@ fn parse(text: &str) -> Result<Wants> {
             "exit" => wants.exit = value.parse().context("exit wants a number")?,
             "icount" if value == "yes" => wants.icount = true,
             "ram" if value == "yes" => wants.ram = true,
+            "expects" => wants.expects = words.map(str::to_owned).collect(),
             "drive" => wants.drive = Some(value.to_owned()),
             "secret" => wants.secrets.push(value.to_owned()),
             "complete" => wants.complete = Some(value.to_owned()),

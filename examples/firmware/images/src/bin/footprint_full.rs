@@ -19,11 +19,12 @@ use images::footprint;
 use limiter_core::abuse::Abuse;
 use limiter_core::calendar::Calendar;
 use limiter_core::clock::{
-    Clock, ClockError, Clocks, EmbeddedTimeClock, FnClock, FnUtc, MonotonicClock, NoUtc, TestClock,
-    TestTicks, TickClock, TickCounter, TickRate, UtcClock,
+    Clock, ClockError, Clocks, EmbassyClock, EmbeddedTimeClock, FnClock, FnUtc, FugitClock,
+    MonotonicClock, NoUtc, TestClock, TestTicks, TickClock, TickCounter, TickRate, UtcClock,
 };
 use limiter_core::daily::{DailyRule, Day, Strikes};
 use limiter_core::http::{self, Headers, Style};
+use limiter_core::pacer::{Answer, AnswerReader, Ask, Pacer, PacerPolicy, StopReason};
 use limiter_core::policy::{BlockRule, PolicyBuilder};
 use limiter_core::window::Window;
 use limiter_core::{
@@ -34,6 +35,8 @@ use limiter_core::{
 
 type Full = Limiter<32, 16>;
 type Slices = LimiterIn<&'static mut [TokenRow], &'static mut [UserRow]>;
+type FugitInstant = fugit::WrappingInstant<u32, 1, 32_768>;
+type FugitReading = fn() -> FugitInstant;
 type Reading = fn() -> Result<u64, ClockError>;
 
 static SHARED: Shared<Full> = Shared::new(Limiter::new(Policy::pipedrive()));
@@ -52,6 +55,7 @@ fn main() -> ! {
     values();
     rows_and_rules();
     policy();
+    pacer();
     limiters();
     clocks(limiter);
     texts(limiter);
@@ -96,6 +100,8 @@ fn values() {
         Reason::status,
         Reason::word,
         Receipt::cost,
+        Statistics::admitted,
+        Statistics::exempt,
         Statistics::refused,
         Statistics::refused_in_all,
     );
@@ -134,9 +140,12 @@ fn rows_and_rules() {
         Day::give_back,
         Strikes::new,
         Strikes::count,
-        Strikes::last,
         Strikes::settle,
+        Strikes::from_bits,
+        Strikes::to_bits,
+        Strikes::is_none,
         DailyRule::can_never_fit,
+        DailyRule::has_room,
         DailyRule::judge,
         Calendar::new,
         Calendar::day,
@@ -159,6 +168,7 @@ fn policy() {
         Policy::writes,
         Policy::block,
         Policy::utc_floor,
+        Policy::with_utc_floor,
         PolicyBuilder::window,
         PolicyBuilder::plan,
         PolicyBuilder::daily_limit,
@@ -180,6 +190,53 @@ fn policy() {
         Methods::with,
         Methods::contains,
     );
+}
+
+#[inline(never)]
+fn pacer() {
+    keep!(
+        Pacer::<32>::new,
+        Pacer::<32>::ask,
+        Pacer::<32>::sent,
+        Pacer::<32>::cancel,
+        Pacer::<32>::answered,
+        Pacer::<32>::set_cap,
+        Pacer::<32>::denial,
+        Pacer::<32>::acknowledge_denial,
+        Pacer::<32>::lift_denial,
+        Pacer::<32>::status,
+        Pacer::<32>::policy,
+        PacerPolicy::of,
+        PacerPolicy::with_limit,
+        PacerPolicy::with_window,
+        PacerPolicy::with_counting,
+        PacerPolicy::with_writes,
+        PacerPolicy::with_margin,
+        PacerPolicy::with_transit_spread,
+        PacerPolicy::with_lost_after,
+        PacerPolicy::with_others,
+        PacerPolicy::with_daily_others,
+        PacerPolicy::with_daily_spending,
+        PacerPolicy::with_writes_first_below,
+        PacerPolicy::with_utc_skew,
+        PacerPolicy::with_silent_window,
+        PacerPolicy::with_denied,
+        PacerPolicy::with_seed,
+        PacerPolicy::limit,
+        PacerPolicy::window_ms,
+        PacerPolicy::default,
+        Ask::new,
+        Ask::with_cost,
+        Ask::with_priority,
+        Answer::bare,
+        Answer::has_quota,
+        AnswerReader::new,
+        AnswerReader::header,
+        AnswerReader::finish,
+        <StopReason as fmt::Display>::fmt,
+    );
+    let header: (&[u8], &[u8]) = (b"retry-after", black_box(b"2"));
+    black_box(&Answer::read(black_box(429), [header], footprint::now()));
 }
 
 #[inline(never)]
@@ -236,6 +293,10 @@ fn clocks(limiter: &mut Full) {
         EmbeddedTimeClock::<Ticks>::new,
         EmbeddedTimeClock::<Ticks>::inner,
         <EmbeddedTimeClock<Ticks> as MonotonicClock>::now,
+        FugitClock::<FugitReading, FugitInstant>::new,
+        <FugitClock<FugitReading, FugitInstant> as MonotonicClock>::now,
+        EmbassyClock::new,
+        <EmbassyClock as MonotonicClock>::now,
     );
     let mut clock = Clocks {
         monotonic: FnClock(|| Ok(Instant::from_millis(black_box(7)))),
@@ -299,4 +360,17 @@ impl embedded_time::Clock for Ticks {
     fn try_now(&self) -> Result<embedded_time::Instant<Self>, embedded_time::clock::Error> {
         Ok(embedded_time::Instant::new(black_box(7)))
     }
+}
+
+/// A time driver of embassy.
+struct Driver;
+
+embassy_time_driver::time_driver_impl!(static DRIVER: Driver = Driver);
+
+impl embassy_time_driver::Driver for Driver {
+    fn now(&self) -> u64 {
+        black_box(7)
+    }
+
+    fn schedule_wake(&self, _at: u64, _waker: &core::task::Waker) {}
 }

@@ -8,12 +8,14 @@
 use core::hint::black_box;
 
 use images as _;
+use limiter_core::pacer::Pacer;
 use limiter_core::{Decision, Limiter, TokenRow, UserRow};
 
 static RAM_EACH_TOKEN: [u8; TokenRow::SIZE] = [0; TokenRow::SIZE];
 static RAM_EACH_USER: [u8; UserRow::SIZE] = [0; UserRow::SIZE];
 static RAM_LIMITER_FOR_32_TOKENS_AND_16_USERS: [u8; size_of::<Limiter<32, 16>>()] =
     [0; size_of::<Limiter<32, 16>>()];
+static RAM_PACER_OF_32_FLIGHTS: [u8; size_of::<Pacer<32>>()] = [0; size_of::<Pacer<32>>()];
 static RAM_DECISION: [u8; size_of::<Decision>()] = [0; size_of::<Decision>()];
 
 #[board::entry]
@@ -23,6 +25,7 @@ fn main() -> ! {
         &RAM_EACH_TOKEN,
         &RAM_EACH_USER,
         &RAM_LIMITER_FOR_32_TOKENS_AND_16_USERS,
+        &RAM_PACER_OF_32_FLIGHTS,
         &RAM_DECISION,
     ));
     board::exit(0)
