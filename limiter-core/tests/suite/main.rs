@@ -2,5 +2,6 @@
 
 mod differential;
 mod regressions;
+mod rules;
 mod subjects;
 mod vectors;

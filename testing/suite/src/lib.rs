@@ -8,7 +8,9 @@
 #![forbid(unsafe_code)]
 
 mod decode;
+mod macros;
 mod pair;
+pub mod rules;
 mod seen;
 mod subject;
 mod twin;
