@@ -8,21 +8,19 @@ mod trace;
 use std::borrow::Cow;
 use std::io::{self, BufRead};
 
-use limiter_core::{HashKey, Plan, Policy};
+use limiter_core::{HashKey, Plan};
+use limiter_host::config::Plans;
 
 use self::lines::{Lines, Piece};
 use crate::log::{Log, Record};
 
 /// How the lines are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
-    /// The trace format of SPEC 11.
+    /// One JSON object a line (SPEC 11)
     Trace,
-    /// The common log format, or one that goes on after it, such as the combined one.
-    Clf {
-        /// The plan of every caller; a log tells none.
-        plan: Plan,
-    },
+    /// An Apache or nginx access log, common or combined
+    Clf,
 }
 
 /// Reads lines into a log.
@@ -32,8 +30,10 @@ pub struct Reader<'a> {
     pub format: Format,
     /// Under which tokens and users are hashed.
     pub key: &'a HashKey,
-    /// Whose plans the lines may name.
-    pub policy: &'a Policy,
+    /// The plans that the lines may name.
+    pub plans: &'a Plans,
+    /// The plan of all callers, whatever the lines say.
+    pub plan: Option<Plan>,
     /// Whether a bad line is left out instead of ending the reading.
     pub skip_bad: bool,
 }
@@ -97,13 +97,13 @@ impl Reader<'_> {
                 return Err(Wrong::new("line", what));
             }
         };
-        let record = match self.format {
-            Format::Trace => trace::record(line, self.key),
-            Format::Clf { plan } => clf::record(line, self.key, plan),
-        }?;
-        match self.policy.window_limit(record.plan, record.kind) {
-            Some(_) => Ok(record),
-            None => Err(Wrong::new("plan", "is not in the policy")),
+        let plan = |word: &str| {
+            let plan = self.plan.or_else(|| self.plans.find(word));
+            plan.ok_or_else(|| Wrong::new("plan", format!("is `{word}`, not in the policy")))
+        };
+        match self.format {
+            Format::Trace => trace::record(line, self.key, plan),
+            Format::Clf => clf::record(line, self.key, plan),
         }
     }
 }

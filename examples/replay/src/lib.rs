@@ -4,7 +4,7 @@
 //! 2. [`run`] hands the log to a [`backend`], which answers each request with a [`verdict`].
 //! 3. [`tally`] counts the verdicts; [`summary`] shows the counts to a person.
 //!
-//! The binary adds the command line ([`args`]), the files and a progress bar ([`progress`]).
+//! The binary adds the command line ([`args`]), what it means ([`setup`]), the files and a progress bar ([`progress`]).
 #![forbid(unsafe_code)]
 
 pub mod args;
@@ -13,6 +13,7 @@ pub mod input;
 pub mod log;
 pub mod progress;
 pub mod run;
+pub mod setup;
 pub mod summary;
 pub mod tally;
 pub mod verdict;

@@ -2,19 +2,19 @@
 #![forbid(unsafe_code)]
 
 use std::fs::File;
-use std::hash::{BuildHasher, RandomState};
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use limiter_core::{HashKey, Plan, Policy, UnixTime};
+use limiter_core::Plan;
 use replay::args::Args;
 use replay::backend::{BackendError, BackendName, TableSize};
-use replay::input::{Format, ReadError, Reader, Reading};
+use replay::input::{ReadError, Reader, Reading};
 use replay::progress::{Progress, Step};
 use replay::run::{Output, RunError, run};
+use replay::setup::{Setup, SetupError};
 use replay::summary::{Summary, Times};
 use replay::tally::Tally;
 
@@ -30,40 +30,24 @@ fn main() -> ExitCode {
 }
 
 fn replay(args: &Args) -> Result<(), Failure> {
-    let format = args.format().unwrap_or_else(|error| error.exit());
-    let policy = match format {
-        Format::Trace => Policy::pipedrive(),
-        // A log's time is taken at its word (SPEC 11).
-        Format::Clf { .. } => Policy::pipedrive().with_utc_floor(UnixTime::EPOCH),
-    };
-    let key = key(args.key.as_deref())?;
-    let reader = Reader {
-        format,
-        key: &key,
-        policy: &policy,
-        skip_bad: args.skip_bad,
-    };
-    let (reading, read) = timed(|| read(args, &reader));
+    let setup = Setup::of(args)?;
+    let (reading, read) = timed(|| read(args, &setup.reader(args)));
     let reading = reading.map_err(|error| Failure::Input(name(&args.trace), error))?;
 
-    let table = args
-        .table
-        .unwrap_or_else(|| TableSize::for_log(&reading.log));
-    let mut backend = args.backend.build(&policy, table)?;
+    let fitting = || TableSize::for_log(&reading.log);
+    let table = args.table.unwrap_or_else(fitting);
+    let mut backend = args.backend.build(&setup.policy, table)?;
     let mut output = Output::new(BufWriter::with_capacity(1 << 16, io::stdout().lock()));
     let mut bar = deciding(args, &reading);
-    let (tally, decided) = timed(|| {
-        run(&reading.log, &mut *backend, None, &mut output, |at| {
-            bar.at(at)
-        })
-    });
+    let note = |at| bar.at(at);
+    let (tally, decided) = timed(|| run(&reading.log, &mut *backend, None, &mut output, note));
     bar.done();
     let tally = tally?;
     if args.quiet {
         return Ok(());
     }
 
-    let (plans, plans_time) = timed(|| under_each_plan(&reading, &policy));
+    let (plans, plans_time) = timed(|| under_each_plan(&reading, &setup));
     let summary = Summary {
         reading: &reading,
         backend: args.backend,
@@ -119,36 +103,18 @@ fn bar(args: &Args, step: impl FnOnce() -> Step) -> Progress {
 }
 
 /// Decides the log anew with all callers on one plan, for each plan of the policy.
-fn under_each_plan(reading: &Reading, policy: &Policy) -> Result<Vec<(Plan, Tally)>, RunError> {
-    let kinds = limiter_core::Kind::ApiToken;
-    let plans = (0..=u8::MAX).take(Policy::MAX_PLANS).map(Plan::new);
-    plans
-        .filter(|&plan| policy.window_limit(plan, kinds).is_some())
-        .map(|plan| {
-            let table = TableSize::for_log(&reading.log);
-            let mut backend = BackendName::Core.build(policy, table)?;
-            let nowhere = &mut Output::none();
-            let tally = run(&reading.log, &mut *backend, Some(plan), nowhere, |_| ())?;
-            Ok((plan, tally))
-        })
-        .collect()
-}
-
-/// The key of the file, or one that only this run knows.
-fn key(file: Option<&Path>) -> Result<HashKey, Failure> {
-    let bytes = match file {
-        Some(path) => {
-            let bytes = std::fs::read(path)
-                .map_err(|error| Failure::Input(name(path), ReadError::Io(error)))?;
-            <[u8; 16]>::try_from(bytes).map_err(|_| Failure::Key(name(path)))?
-        }
-        None => {
-            let random = RandomState::new();
-            let [low, high] = [0, 1].map(|half: u64| u128::from(random.hash_one(half)));
-            (high << 64 | low).to_le_bytes()
-        }
+fn under_each_plan<'a>(
+    reading: &Reading,
+    setup: &'a Setup,
+) -> Result<Vec<(&'a str, Tally)>, RunError> {
+    let one = |(name, plan): (&'a str, Plan)| {
+        let table = TableSize::for_log(&reading.log);
+        let mut backend = BackendName::Core.build(&setup.policy, table)?;
+        let nowhere = &mut Output::none();
+        let tally = run(&reading.log, &mut *backend, Some(plan), nowhere, |_| ())?;
+        Ok((name, tally))
     };
-    Ok(HashKey::new(bytes))
+    setup.plans.iter().map(one).collect()
 }
 
 fn name(path: &Path) -> String {
@@ -174,8 +140,8 @@ fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
 enum Failure {
     #[error("{0}: {1}")]
     Input(String, ReadError),
-    #[error("{0}: a key has exactly 16 bytes")]
-    Key(String),
+    #[error(transparent)]
+    Setup(#[from] SetupError),
     #[error(transparent)]
     Run(#[from] RunError),
     #[error(transparent)]
@@ -186,8 +152,9 @@ impl Failure {
     /// 2 where the input is wrong, 1 where the world is.
     fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
-            Self::Input(_, ReadError::Bad(_)) | Self::Key(_) => 2,
-            Self::Input(_, ReadError::Io(_)) | Self::Run(_) | Self::Backend(_) => 1,
+            Self::Input(_, ReadError::Bad(_)) => 2,
+            Self::Setup(error) if error.is_users() => 2,
+            Self::Input(..) | Self::Setup(_) | Self::Run(_) | Self::Backend(_) => 1,
         })
     }
 }

@@ -6,9 +6,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use limiter_core::{Plan, Reason, Statistics};
+use limiter_core::{Reason, Statistics};
 
-use crate::args::PlanName;
 use crate::backend::BackendName;
 use crate::input::Reading;
 use crate::tally::Tally;
@@ -24,8 +23,8 @@ pub struct Summary<'a> {
     pub tally: &'a Tally,
     /// The backend's own counts.
     pub statistics: Option<Statistics>,
-    /// The same requests, had all callers had this plan.
-    pub plans: &'a [(Plan, Tally)],
+    /// The same requests, had all callers had the plan of this name.
+    pub plans: &'a [(&'a str, Tally)],
     /// How long it took.
     pub times: Times,
 }
@@ -149,10 +148,9 @@ impl Summary<'_> {
             return Ok(());
         }
         writeln!(f, "if all callers had one plan:")?;
-        for (plan, tally) in self.plans {
+        for (name, tally) in self.plans {
             let reasons = Reasons(tally);
             let refused = grouped(tally.refused_in_all());
-            let name = PlanName(*plan).to_string();
             let share = share(tally.refused_in_all(), tally.requests());
             writeln!(f, "  {name:<20}{refused:>14}{share:>9} refused{reasons}")?;
         }

@@ -120,7 +120,6 @@ fn wrong_arguments_are_failure_2() {
             "TOKENS must be a whole number from 1 to",
         ),
         (&["--trace", "-", "--table", "1"], "TOKENS,USERS"),
-        (&["--trace", "-", "--plan", "advanced"], "--format clf"),
         (
             &["--trace", "-", "--format", "clf", "--plan", "gold"],
             "essential, advanced",
@@ -256,4 +255,81 @@ fn ten_thousand_real_lines_replay_without_a_complaint() {
     assert_eq!(core.lines().count(), 10_000);
     assert!(core == decide("model"), "core and model differ");
     assert!(core == decide("shared"), "core and shared differ");
+}
+
+const POLICY: &str = r#"
+window = "10s"
+utc_floor = 2020-01-01
+[plans.gold]
+api_token = 2
+access_token = 3
+[daily]
+limit = 5
+mode = "fair_use"
+tolerated_days = 1
+forgiven_after_days = 2
+writes = ["POST", "DELETE"]
+[block]
+offences = 3
+within = "60s"
+duration = "90s"
+"#;
+
+#[test]
+fn a_policy_file_decides_and_all_backends_agree_on_it() {
+    let policy = file("policy.toml", POLICY.as_bytes());
+    let mut trace = String::new();
+    for i in 0..4_000_u64 {
+        let (token, method) = (i % 3, ["POST", "GET", "DELETE"][(i / 5 % 3) as usize]);
+        let (t_ms, utc) = (i * i * 7, 1_716_000_000 + i * i / 100);
+        trace.push_str(&format!(
+            "{{\"t_ms\":{t_ms},\"utc\":{utc},\"token\":\"{token}\",\"method\":\"{method}\"}}\n"
+        ));
+    }
+    let decide = |backend: &str| {
+        let arguments = ["--trace", "-", "--policy", &policy, "--plan", "gold"];
+        let arguments = [&arguments[..], &["--backend", backend]].concat();
+        let output = replay(&arguments, trace.as_bytes());
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        assert!(text(&output.stderr).contains("if all callers had one plan:\n  gold "));
+        text(&output.stdout).to_owned()
+    };
+    let core = decide("core");
+    for part in [
+        "null, \"limit\": 2,",
+        "\"window\"",
+        "\"daily\"",
+        "\"blocked\"",
+    ] {
+        assert!(core.contains(&format!("\"reason\": {part}")), "{part}");
+    }
+    assert!(core == decide("model"), "core and model differ");
+    assert!(core == decide("shared"), "core and shared differ");
+}
+
+#[test]
+fn mistakes_in_a_policy_file_are_told_by_line() {
+    let wrong = POLICY.replace("api_token = 2", "api_token = 0");
+    let policy = file("wrong-policy.toml", wrong.as_bytes());
+    let output = replay(&["--trace", "-", "--policy", &policy], b"");
+    assert_eq!((output.status.code(), text(&output.stdout)), (Some(2), ""));
+    let told = text(&output.stderr);
+    assert!(
+        told.contains("wrong-policy.toml:5: plans.gold.api_token: "),
+        "{told}"
+    );
+
+    let missing = replay(&["--trace", "-", "--policy", "no/such/file"], b"");
+    assert_eq!(missing.status.code(), Some(1));
+}
+
+#[test]
+fn a_line_whose_plan_the_policy_lacks_is_bad() {
+    let policy = file("gold-only.toml", POLICY.as_bytes());
+    let output = replay(&["--trace", "-", "--policy", &policy], GOOD.as_bytes());
+    assert_eq!((output.status.code(), text(&output.stdout)), (Some(2), ""));
+    assert_eq!(
+        text(&output.stderr),
+        "replay: standard input: line 1: `plan` is `essential`, not in the policy\n"
+    );
 }

@@ -11,11 +11,17 @@ mod date;
 use std::num::NonZeroU32;
 
 use limiter_core::{HashKey, Instant, Kind, Method, Now, Origin, Plan, UnixTime};
+use limiter_model::trace::PLAN_WORDS;
 
 use super::Wrong;
 use crate::log::Record;
 
-pub(super) fn record(line: &[u8], key: &HashKey, plan: Plan) -> Result<Record, Wrong> {
+/// `plan` finds the plan of a word; a log has none, so it is the default of a trace.
+pub(super) fn record(
+    line: &[u8],
+    key: &HashKey,
+    plan: impl Fn(&str) -> Result<Plan, Wrong>,
+) -> Result<Record, Wrong> {
     let Fields { host, secs, method } = fields(line)?;
     let now = UnixTime::from_secs(secs)
         .zip(secs.checked_mul(1000))
@@ -25,7 +31,7 @@ pub(super) fn record(line: &[u8], key: &HashKey, plan: Plan) -> Result<Record, W
         now: now.ok_or_else(|| Wrong::new("time", "is after 2248, when 2^43 ms are over"))?,
         caller: (host != b"-").then(|| (key.token(host), key.user(host))),
         kind: Kind::ApiToken,
-        plan,
+        plan: plan(PLAN_WORDS[0])?,
         method,
         origin: Origin::Api,
         cost: NonZeroU32::MIN,

@@ -1,19 +1,24 @@
 use super::*;
+use limiter_host::config::PolicyFile;
 use proptest::prelude::*;
 
 fn read(format: Format, text: &[u8], skip_bad: bool) -> Result<Reading, ReadError> {
+    let plans = Plans::pipedrive();
     let reader = Reader {
-        format,
-        key: &HashKey::new([16; 16]),
-        policy: &Policy::pipedrive(),
         skip_bad,
+        ..reader(format, &plans)
     };
     reader.read(text, |_| ())
 }
 
-fn clf() -> Format {
-    Format::Clf {
-        plan: Plan::ESSENTIAL,
+fn reader(format: Format, plans: &Plans) -> Reader<'_> {
+    const KEY: &HashKey = &HashKey::new([16; 16]);
+    Reader {
+        format,
+        key: KEY,
+        plans,
+        plan: None,
+        skip_bad: false,
     }
 }
 
@@ -76,21 +81,35 @@ fn every_sort_of_bad_trace_line_is_refused() {
 }
 
 #[test]
-fn a_plan_that_the_policy_lacks_is_refused() {
-    let policy = Policy::builder().plan(Plan::ESSENTIAL, 1, 1).build();
-    let reader = Reader {
-        format: Format::Trace,
-        key: &HashKey::new([16; 16]),
-        policy: &policy.unwrap(),
-        skip_bad: false,
+fn a_plan_is_found_by_its_word_or_set_for_all() {
+    let file = "window = \"2s\"\n[plans.gold]\napi_token = 1\naccess_token = 1\n\
+                [plans.advanced]\napi_token = 2\naccess_token = 2\n";
+    let plans = PolicyFile::parse(file, "").unwrap().plans;
+    let plan_of = |format, line: &str, plan| {
+        let reader = Reader {
+            plan,
+            ..reader(format, &plans)
+        };
+        let reading = reader.read(line.as_bytes(), |_| ());
+        let plan = |reading: Reading| reading.log.entries()[0].caller.unwrap().plan;
+        reading.map(plan).map_err(|error| error.to_string())
     };
-    let good = b"{\"t_ms\":0}".as_slice();
-    assert!(reader.read(good, |_| ()).is_ok());
-    let error = reader.read(b"{\"t_ms\":0,\"plan\":\"advanced\"}".as_slice(), |_| ());
+    let advanced = r#"{"t_ms":0,"token":"a","plan":"advanced"}"#;
+    let log = r#"a - - [17/May/2015:10:05:03 +0000] "" - -"#;
+    let missing = Err("line 1: `plan` is `essential`, not in the policy".to_owned());
     assert_eq!(
-        error.unwrap_err().to_string(),
-        "line 1: `plan` is not in the policy"
+        plan_of(Format::Trace, advanced, None),
+        Ok(plans.find("advanced").unwrap())
     );
+    assert_eq!(
+        plan_of(Format::Trace, r#"{"t_ms":0,"token":"a"}"#, None),
+        missing
+    );
+    assert_eq!(plan_of(Format::Clf, log, None), missing);
+    let gold = plans.find("gold");
+    for (format, line) in [(Format::Trace, advanced), (Format::Clf, log)] {
+        assert_eq!(plan_of(format, line, gold).ok(), gold);
+    }
 }
 
 #[test]
@@ -112,12 +131,8 @@ fn what_cannot_be_read_is_an_error_of_its_own() {
             Err(io::ErrorKind::TimedOut.into())
         }
     }
-    let reader = Reader {
-        format: Format::Trace,
-        key: &HashKey::new([16; 16]),
-        policy: &Policy::pipedrive(),
-        skip_bad: true,
-    };
+    let plans = Plans::pipedrive();
+    let reader = reader(Format::Trace, &plans);
     let error = reader.read(io::BufReader::new(Broken), |_| ());
     assert!(matches!(error, Err(ReadError::Io(_))));
 }
@@ -126,12 +141,8 @@ fn what_cannot_be_read_is_an_error_of_its_own() {
 fn progress_ends_below_the_size() {
     let text = b"{\"t_ms\":0}\n".repeat(10_000);
     let mut told = Vec::new();
-    let reader = Reader {
-        format: Format::Trace,
-        key: &HashKey::new([16; 16]),
-        policy: &Policy::pipedrive(),
-        skip_bad: false,
-    };
+    let plans = Plans::pipedrive();
+    let reader = reader(Format::Trace, &plans);
     reader.read(&text[..], |bytes| told.push(bytes)).unwrap();
     assert_eq!(told, [4_096 * 11, 8_192 * 11]);
 }
@@ -169,7 +180,7 @@ proptest! {
         let (format, good) = if trace {
             (Format::Trace, &b"{\"t_ms\":0}\n"[..])
         } else {
-            (clf(), &b"a - - [17/May/2015:10:05:03 +0000] \"\" - -\n"[..])
+            (Format::Clf, &b"a - - [17/May/2015:10:05:03 +0000] \"\" - -\n"[..])
         };
         let line: Vec<u8> = bytes.into_iter().filter(|&byte| byte != b'\n').collect();
         let mut text = good.to_vec();

@@ -4,19 +4,23 @@ use std::num::NonZeroU32;
 
 use limiter_core::{HashKey, Instant, Kind, Method, Now, Origin, Plan, UnixTime};
 use limiter_model as model;
-use limiter_model::trace::Event;
+use limiter_model::trace::{Event, PLAN_WORDS};
 
 use super::Wrong;
 use crate::log::Record;
 
-pub(super) fn record(line: &[u8], key: &HashKey) -> Result<Record, Wrong> {
+/// `plan` finds the plan of a word.
+pub(super) fn record(
+    line: &[u8],
+    key: &HashKey,
+    plan: impl Fn(&str) -> Result<Plan, Wrong>,
+) -> Result<Record, Wrong> {
     let line = std::str::from_utf8(line).map_err(|error| {
         let column = error.valid_up_to() + 1;
         Wrong::new("line", format!("is not UTF-8 at column {column}"))
     })?;
     let event = Event::read(line).map_err(|error| Wrong::new(error.field, error.wrong))?;
     let cost = u32::try_from(event.cost).ok().and_then(NonZeroU32::new);
-    let plan = u8::try_from(event.plan).map(Plan::new);
     Ok(Record {
         now: Now::new(
             Instant::from_millis(event.now.t_ms),
@@ -32,7 +36,7 @@ pub(super) fn record(line: &[u8], key: &HashKey) -> Result<Record, Wrong> {
             model::Kind::ApiToken => Kind::ApiToken,
             model::Kind::AccessToken => Kind::AccessToken,
         },
-        plan: plan.map_err(|_| Wrong::new("plan", "is out of range"))?,
+        plan: plan(PLAN_WORDS[event.plan])?,
         method: method(event.method),
         origin: match event.origin {
             model::Origin::Api => Origin::Api,

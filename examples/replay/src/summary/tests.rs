@@ -2,7 +2,8 @@ use super::*;
 use crate::backend::TableSize;
 use crate::input::{Format, Reader};
 use crate::run::{Output, run};
-use limiter_core::{HashKey, Policy};
+use limiter_core::{HashKey, Plan, Policy};
+use limiter_host::config::Plans;
 
 const TIMES: Times = Times {
     read: Duration::from_millis(1_500),
@@ -24,7 +25,8 @@ fn summary_of(text: &str, backend: BackendName) -> String {
     let reader = Reader {
         format: Format::Trace,
         key: &HashKey::new([16; 16]),
-        policy: &policy,
+        plans: &Plans::pipedrive(),
+        plan: None,
         skip_bad: true,
     };
     let reading = reader.read(text.as_bytes(), |_| ()).unwrap();
@@ -37,7 +39,11 @@ fn summary_of(text: &str, backend: BackendName) -> String {
         (tally, backend.statistics())
     };
     let (tally, statistics) = decide(None);
-    let plans = [Plan::ESSENTIAL, Plan::PROFESSIONAL].map(|plan| (plan, decide(Some(plan)).0));
+    let plans = [
+        ("essential", Plan::ESSENTIAL),
+        ("professional", Plan::PROFESSIONAL),
+    ];
+    let plans = plans.map(|(name, plan)| (name, decide(Some(plan)).0));
     Summary {
         reading: &reading,
         backend,

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use limiter_core::{HashKey, Policy};
+use limiter_host::config::Plans;
 use replay::backend::{BackendName, TableSize};
 use replay::input::{Format, Reader};
 use replay::log::Log;
@@ -44,7 +45,8 @@ pub(crate) fn log(trace: &[u8]) -> Log {
     let reader = Reader {
         format: Format::Trace,
         key: &HashKey::new([16; 16]),
-        policy: &Policy::pipedrive(),
+        plans: &Plans::pipedrive(),
+        plan: None,
         skip_bad: false,
     };
     reader.read(trace, |_| ()).unwrap().log

@@ -42,7 +42,7 @@ fn a_dash_for_the_address_is_no_token() {
     let key = HashKey::new([16; 16]);
     let caller = |host: &str| {
         let line = format!(r#"{host} - - [17/May/2015:10:05:03 +0000] "GET /" 200 -"#);
-        record(line.as_bytes(), &key, Plan::ADVANCED)
+        record(line.as_bytes(), &key, |_| Ok(Plan::ADVANCED))
             .unwrap()
             .caller
     };
@@ -80,7 +80,7 @@ fn the_method_is_the_first_word_of_the_request_line() {
 #[test]
 fn the_time_is_both_clocks() {
     let line = br#"h - - [17/May/2015:12:05:03 +0200] "GET / HTTP/1.1" 200 1"#;
-    let now = record(line, &HashKey::new([16; 16]), Plan::ADVANCED)
+    let now = record(line, &HashKey::new([16; 16]), |_| Ok(Plan::ADVANCED))
         .unwrap()
         .now;
     assert_eq!(now.utc(), UnixTime::from_secs(1_431_857_103));
@@ -91,7 +91,9 @@ fn the_time_is_both_clocks() {
 fn a_time_that_monotonic_time_does_not_reach_is_an_error() {
     let at = |time: &str| {
         let line = format!(r#"h - - [{time} +0000] "GET /" 200 1"#);
-        let now = record(line.as_bytes(), &HashKey::new([16; 16]), Plan::ADVANCED);
+        let now = record(line.as_bytes(), &HashKey::new([16; 16]), |_| {
+            Ok(Plan::ADVANCED)
+        });
         now.map(|record| record.now.monotonic().as_millis())
             .map_err(|wrong| wrong.to_string())
     };
