@@ -19,5 +19,5 @@ pub mod vectors;
 pub use decode::{Choices, decode_policy};
 pub use pair::{Failure, Pair};
 pub use seen::Seen;
-pub use subject::Subject;
+pub use subject::{Subject, TellsRows};
 pub use twin::{model_policy, now, token, user};

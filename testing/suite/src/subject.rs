@@ -36,6 +36,20 @@ pub trait Subject {
     fn accounting_day(&self) -> (Option<u32>, u32);
 }
 
+/// A subject that tells who has a row, without a change.
+pub trait TellsRows: Subject {
+    /// Whether a token has a row, live or revoked; the registration is the token's.
+    fn has_row(&self, token: TokenId, registration: Registration, now: Now) -> bool;
+}
+
+impl<S: Subject + Clone> TellsRows for S {
+    fn has_row(&self, token: TokenId, registration: Registration, now: Now) -> bool {
+        // Registering would not be new.
+        let given = self.clone().register(token, registration, now);
+        matches!(given, Ok(Registered::Updated | Registered::Resumed))
+    }
+}
+
 impl<const TOKENS: usize, const USERS: usize> Subject for Limiter<TOKENS, USERS> {
     const TOKENS: usize = TOKENS;
     const USERS: usize = USERS;

@@ -6,9 +6,9 @@ use std::collections::BTreeSet;
 use limiter_core::{RegisterError, Registered};
 
 use super::{Choices, Failure, Kind, Pair, decode_limit};
-use crate::{Subject, token};
+use crate::{TellsRows, token};
 
-impl<S: Subject + Clone> Pair<S> {
+impl<S: TellsRows> Pair<S> {
     /// A pair that knows nobody. Monotonic time never goes back, since T2 promises nothing then.
     ///
     /// `ids` are up to eight.
@@ -78,14 +78,11 @@ impl<S: Subject + Clone> Pair<S> {
         self.compare_what_is_left(known.copied().unwrap_or(id))
     }
 
-    /// Whether the subject has a row for a token, live or revoked: registering would not be new.
+    /// Whether the subject has a row for a token, live or revoked.
     fn has_row(&self, id: u64) -> bool {
         let registration = self.terms[&id].registration();
-        let given = self
-            .subject
-            .clone()
-            .register(token(id), registration, self.core_now());
-        matches!(given, Ok(Registered::Updated | Registered::Resumed))
+        self.subject
+            .has_row(token(id), registration, self.core_now())
     }
 
     /// Whether there is room for a token of `user` by T2: rows that could not be told from new
