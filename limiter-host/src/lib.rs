@@ -3,6 +3,7 @@
 //! | module | gives |
 //! |---|---|
 //! | [`clock`] | [`SystemClock`]: the operating system's clocks as a limiter wants them |
+//! | [`concurrent`] | [`Concurrent`]: the limiter for all cores of a server |
 //! | [`decide`] | [`Decide`], what a front needs of a limiter; [`Locked`], one behind a mutex |
 //! | [`origins`] | [`PathOrigins`]: where a request comes from, by its path |
 //! | `config` (feature `config`) | policies and tokens from TOML files |
@@ -19,6 +20,7 @@
 #![forbid(unsafe_code)]
 
 pub mod clock;
+pub mod concurrent;
 #[cfg(feature = "config")]
 pub mod config;
 pub mod decide;
@@ -27,6 +29,7 @@ pub mod middleware;
 pub mod origins;
 
 pub use clock::{SharedClock, SystemClock};
+pub use concurrent::Concurrent;
 pub use decide::{Decide, Locked};
 pub use limiter_core as core;
 #[cfg(feature = "tower")]

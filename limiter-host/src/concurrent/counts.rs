@@ -1,0 +1,162 @@
+//! How often each outcome was decided, counted without a cache line that cores fight for.
+//!
+//! Every thread has a number of its own while it lives, and counts in the shard of that number with
+//! plain loads and stores. Threads beyond the [`SHARDS`] first share one more shard, by atomic
+//! addition.
+
+use super::sync::{AtomicU64, Ordering};
+use limiter_core::{Outcome, Statistics};
+
+pub(super) struct Counts {
+    own: Box<[Shard]>,
+    shared: Shard,
+}
+
+/// Two cache lines, since processors prefetch pairs of them.
+#[repr(align(128))]
+struct Shard([AtomicU64; Statistics::OUTCOMES]);
+
+impl Shard {
+    fn new() -> Self {
+        Self(std::array::from_fn(|_| AtomicU64::new(0)))
+    }
+}
+
+impl Counts {
+    pub(super) fn new() -> Self {
+        Self {
+            own: (0..SHARDS).map(|_| Shard::new()).collect(),
+            shared: Shard::new(),
+        }
+    }
+
+    #[inline]
+    pub(super) fn count(&self, outcome: Outcome) {
+        self.add(outcome, 1);
+    }
+
+    #[inline]
+    pub(super) fn add(&self, outcome: Outcome, times: u64) {
+        let place = Statistics::place(outcome);
+        if let Some(Shard(counts)) = self.own.get(number()) {
+            let count = counts[place].load(Ordering::Relaxed);
+            counts[place].store(count.wrapping_add(times), Ordering::Relaxed);
+        } else {
+            self.shared.0[place].fetch_add(times, Ordering::Relaxed);
+        }
+    }
+
+    /// The sums, by [`Statistics::place`]. What threads count meanwhile may be missing.
+    pub(super) fn sums(&self) -> [u64; Statistics::OUTCOMES] {
+        let shards = || self.own.iter().chain([&self.shared]);
+        std::array::from_fn(|place| {
+            let counts = shards().map(|Shard(counts)| counts[place].load(Ordering::Relaxed));
+            counts.fold(0, u64::wrapping_add)
+        })
+    }
+}
+
+/// The number of this thread; at least [`SHARDS`] if it has none of its own.
+#[cfg(not(limiter_loom))]
+#[inline]
+fn number() -> usize {
+    numbers::NUMBER
+        .try_with(|number| number.0)
+        .unwrap_or(SHARDS)
+}
+
+/// Loom's threads are all one to the operating system.
+#[cfg(limiter_loom)]
+fn number() -> usize {
+    SHARDS
+}
+
+#[cfg(not(limiter_loom))]
+mod numbers {
+    use super::SHARDS;
+    use std::sync::{Mutex, PoisonError};
+
+    /// A number below [`SHARDS`] that no other living thread has, or [`SHARDS`].
+    pub(super) struct Number(pub(super) usize);
+
+    thread_local! {
+        pub(super) static NUMBER: Number = Number::take();
+    }
+
+    /// A bit for each number that is taken. Who takes a number over sees, by this lock, all that
+    /// was counted under it.
+    static TAKEN: Mutex<u64> = Mutex::new(0);
+
+    impl Number {
+        fn take() -> Self {
+            let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
+            let number = taken.trailing_ones();
+            if number < u64::BITS {
+                *taken |= 1 << number;
+            }
+            Self(number as usize)
+        }
+    }
+
+    impl Drop for Number {
+        fn drop(&mut self) {
+            if self.0 < SHARDS {
+                let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
+                *taken &= !(1 << self.0);
+            }
+        }
+    }
+
+    const _: () = assert!(SHARDS == u64::BITS as usize);
+}
+
+/// Threads that count in a shard of their own.
+#[cfg(not(limiter_loom))]
+const SHARDS: usize = 64;
+#[cfg(limiter_loom)]
+const SHARDS: usize = 0;
+
+#[cfg(all(test, not(limiter_loom)))]
+mod tests {
+    use super::*;
+    use limiter_core::Reason;
+    use std::sync::Barrier;
+
+    #[test]
+    fn loses_no_count_of_more_threads_than_there_are_shards() {
+        let counts = Counts::new();
+        let threads = SHARDS + 30;
+        let all_alive = Barrier::new(threads);
+        std::thread::scope(|scope| {
+            for _ in 0..threads {
+                scope.spawn(|| {
+                    all_alive.wait();
+                    for _ in 0..1_000 {
+                        counts.count(Outcome::Admitted);
+                        counts.add(Outcome::Refused(Reason::Daily), 2);
+                    }
+                });
+            }
+        });
+        let sums = counts.sums();
+        let at = |outcome| sums[Statistics::place(outcome)];
+        assert_eq!(at(Outcome::Admitted), 1_000 * threads as u64);
+        assert_eq!(at(Outcome::Refused(Reason::Daily)), 2_000 * threads as u64);
+        assert_eq!(at(Outcome::Exempt), 0);
+    }
+
+    #[test]
+    fn threads_that_live_at_the_same_time_have_different_numbers() {
+        let mine = number();
+        let both = Barrier::new(2);
+        let other = std::thread::scope(|scope| {
+            let other = scope.spawn(|| {
+                both.wait();
+                number()
+            });
+            both.wait();
+            other.join().expect("it has a number")
+        });
+        assert!(mine >= SHARDS || mine != other);
+    }
+}

@@ -1,0 +1,291 @@
+//! The rows of users: days and strikes that every core changes, and an index by id that only the
+//! holder of the registry's lock reads and writes.
+//!
+//! A row never moves, since tokens refer to it by its place, and is never vacated, only taken over
+//! by another user.
+
+use super::row::swap;
+use super::sync::{AtomicU64, Ordering};
+use limiter_core::daily::{Day, Strikes};
+
+/// What decisions change of one user.
+#[repr(align(16))]
+pub(super) struct UserRow {
+    pub(super) day: AtomicU64,
+    strikes: AtomicU64,
+}
+
+/// [`Strikes`] in the low 32 bits, and the number of the user who has the row above.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Record(u64);
+
+impl UserRow {
+    /// A row that holds nothing.
+    pub(super) fn vacant() -> Self {
+        Self {
+            day: AtomicU64::new(unused(0)),
+            strikes: AtomicU64::new(0),
+        }
+    }
+
+    #[inline]
+    pub(super) fn record(&self) -> Record {
+        Record(self.strikes.load(Ordering::Acquire))
+    }
+
+    /// Puts other strikes in the place of those in `seen`, unless they have changed.
+    pub(super) fn swap_strikes(&self, seen: Record, strikes: Strikes) -> bool {
+        swap(&self.strikes, seen.0, seen.with(strikes).0)
+    }
+
+    /// Gives the row to another user; says no, and changes nothing, if something in it counts or
+    /// it is used at this very moment. No token may refer to it.
+    pub(super) fn take_over(&self, is_unused: impl Fn(Day, Strikes) -> bool) -> bool {
+        let record = self.record();
+        let day = self.day.load(Ordering::Acquire);
+        if !is_unused(Day::from_bits(day), record.strikes()) {
+            return false;
+        }
+        let next = Record((record.0 >> 32).wrapping_add(1) << 32);
+        if !swap(&self.strikes, record.0, next.0) {
+            return false;
+        }
+        if swap(&self.day, day, unused(next.0 >> 32)) {
+            return true;
+        }
+        // No token refers to the row, so nobody has changed the record meanwhile.
+        self.strikes.store(record.0, Ordering::Release);
+        false
+    }
+}
+
+impl Record {
+    #[inline]
+    pub(super) fn strikes(self) -> Strikes {
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "the strikes are the low half"
+        )]
+        Strikes::from_bits(self.0 as u32)
+    }
+
+    fn with(self, strikes: Strikes) -> Self {
+        Self((self.0 >> 32 << 32) | u64::from(strikes.to_bits()))
+    }
+}
+
+/// A day on which nothing was used, in a form that no other user has had in this row: a day long
+/// past, whose count is the user's number.
+fn unused(user: u64) -> u64 {
+    #[expect(clippy::cast_possible_truncation, reason = "a number modulo 2^32")]
+    Day::new(LONG_PAST, user as u32).to_bits()
+}
+
+/// Whether `refills` is a later accounting day than `than`; numbers go around.
+#[inline]
+pub(super) fn is_later(refills: u32, than: u32) -> bool {
+    refills.wrapping_sub(than).cast_signed() > 0
+}
+
+/// Whether the last strike was on a later accounting day than `refills`.
+pub(super) fn is_later_strike(strikes: Strikes, refills: u32) -> bool {
+    // 24 bits tell the day.
+    !strikes.is_none() && is_later(strikes.to_bits() << 8, refills << 8)
+}
+
+/// Accounting days are counted from 0 on: 2^30 of them pass before this one looks later.
+const LONG_PAST: u32 = u32::MAX / 4 * 3;
+
+/// Finds users by id, and counts their tokens.
+pub(super) struct Index {
+    /// The first place of each chain.
+    heads: Box<[u32]>,
+    entries: Box<[Entry]>,
+    /// Places from here on have never been used.
+    used: u32,
+    /// Where the last search for an unused place ended.
+    hand: u32,
+    longest: u32,
+}
+
+#[derive(Clone, Copy)]
+struct Entry {
+    id: u64,
+    next: u32,
+    tokens: u32,
+}
+
+impl Index {
+    pub(super) fn new(users: u32) -> Self {
+        let entry = Entry {
+            id: 0,
+            next: NONE,
+            tokens: 0,
+        };
+        Self {
+            heads: vec![NONE; users as usize].into_boxed_slice(),
+            entries: vec![entry; users as usize].into_boxed_slice(),
+            used: 0,
+            hand: 0,
+            longest: 0,
+        }
+    }
+
+    /// The place of a user. Visits at most [`Index::longest_probe`] entries.
+    pub(super) fn find(&self, id: u64) -> Option<u32> {
+        let mut place = *self.heads.get(self.chain(id))?;
+        while let Some(entry) = self.entries.get(place as usize) {
+            if entry.id == id {
+                return Some(place);
+            }
+            place = entry.next;
+        }
+        None
+    }
+
+    /// A place that was never used, else the first one that `is_free` gives away, which is told
+    /// the place and its number of tokens. *O*(users).
+    pub(super) fn find_room(&mut self, is_free: impl Fn(u32, u32) -> bool) -> Option<u32> {
+        if (self.used as usize) < self.entries.len() {
+            return Some(self.used);
+        }
+        for _ in 0..self.used {
+            let place = self.hand;
+            self.hand = if place + 1 < self.used { place + 1 } else { 0 };
+            if is_free(place, self.tokens(place)) {
+                return Some(place);
+            }
+        }
+        None
+    }
+
+    /// Enters a new user at a place that [`Index::find_room`] found; says whether it was another's.
+    pub(super) fn enter(&mut self, place: u32, id: u64) -> bool {
+        let taken_over = place < self.used;
+        if taken_over {
+            self.unlink(place);
+        } else {
+            self.used = place + 1;
+        }
+        let chain = self.chain(id);
+        self.entries[place as usize] = Entry {
+            id,
+            next: std::mem::replace(&mut self.heads[chain], place),
+            tokens: 0,
+        };
+        let length = std::iter::successors(Some(place), |&place| {
+            Some(self.entries[place as usize].next).filter(|&next| next != NONE)
+        });
+        self.longest = self.longest.max(length.fold(0, |count, _| count + 1));
+        taken_over
+    }
+
+    pub(super) fn id(&self, place: u32) -> u64 {
+        self.entries.get(place as usize).map_or(0, |entry| entry.id)
+    }
+
+    pub(super) fn tokens(&self, place: u32) -> u32 {
+        self.entries[place as usize].tokens
+    }
+
+    pub(super) fn add_token(&mut self, place: u32) {
+        self.entries[place as usize].tokens += 1;
+    }
+
+    pub(super) fn drop_token(&mut self, place: u32) {
+        self.entries[place as usize].tokens -= 1;
+    }
+
+    /// Users that have a row.
+    pub(super) fn occupied(&self) -> u32 {
+        self.used
+    }
+
+    /// The most entries that one look-up has had to visit.
+    pub(super) fn longest_probe(&self) -> u32 {
+        self.longest
+    }
+
+    fn unlink(&mut self, place: u32) {
+        let entry = self.entries[place as usize];
+        let chain = self.chain(entry.id);
+        let mut at = self.heads[chain];
+        if at == place {
+            self.heads[chain] = entry.next;
+            return;
+        }
+        while let Some(before) = self.entries.get_mut(at as usize) {
+            if before.next == place {
+                before.next = entry.next;
+                return;
+            }
+            at = before.next;
+        }
+    }
+
+    fn chain(&self, id: u64) -> usize {
+        let scaled = (id >> 32) * self.heads.len() as u64;
+        (scaled >> 32) as usize
+    }
+}
+
+/// No place: places are below 2^24.
+const NONE: u32 = u32::MAX;
+
+#[cfg(all(test, not(limiter_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_users_by_id_through_many_take_overs() {
+        let mut index = Index::new(5);
+        let mut here = Vec::new();
+        for id in (1..200_u64).map(|n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15)) {
+            let place = index.find_room(|_, _| true).unwrap();
+            if index.enter(place, id) {
+                here.retain(|&(at, _)| at != place);
+            }
+            here.push((place, id));
+            assert!(here.iter().all(|&(at, id)| index.find(id) == Some(at)));
+            assert_eq!(index.find(id ^ 1), None);
+        }
+        assert_eq!((index.occupied(), here.len()), (5, 5));
+        assert!((1..=5).contains(&index.longest_probe()));
+        assert_eq!(index.find_room(|_, _| false), None);
+    }
+
+    #[test]
+    fn an_index_without_places_has_no_room() {
+        let mut index = Index::new(0);
+        assert_eq!((index.find(5), index.find_room(|_, _| true)), (None, None));
+    }
+
+    #[test]
+    fn a_row_that_was_taken_over_looks_like_no_earlier_users() {
+        let row = UserRow::vacant();
+        let mut days = vec![row.day.load(Ordering::Relaxed)];
+        let mut records = vec![row.record().0];
+        for _ in 0..10 {
+            assert!(row.take_over(|_, _| true));
+            days.push(row.day.load(Ordering::Relaxed));
+            records.push(row.record().0);
+            assert_eq!(Day::from_bits(days[days.len() - 1]).settle(0).used(), 0);
+            assert!(row.record().strikes().is_none());
+        }
+        days.sort_unstable();
+        days.dedup();
+        records.sort_unstable();
+        records.dedup();
+        assert_eq!((days.len(), records.len()), (11, 11));
+    }
+
+    #[test]
+    fn later_days_are_told_around_the_end_of_the_count() {
+        assert!(is_later(1, 0) && is_later(0, u32::MAX) && !is_later(3, 3));
+        assert!(!is_later(LONG_PAST, 0) && !is_later(LONG_PAST, 1 << 20));
+        assert!(is_later_strike(Strikes::new(1, 8), 7));
+        assert!(!is_later_strike(Strikes::new(1, 7), 7));
+        assert!(is_later_strike(Strikes::new(1, 1 << 24), (1 << 24) - 1));
+        assert!(!is_later_strike(Strikes::NONE, 7));
+    }
+}

@@ -1,0 +1,133 @@
+//! What operators read of the rows.
+
+use super::Concurrent;
+use super::row::{GONE, Row};
+use super::sync::{Ordering, lock};
+use limiter_core::abuse::Abuse;
+use limiter_core::daily::Day;
+use limiter_core::limiter::Terms;
+use limiter_core::window::Window;
+use limiter_core::{Instant, Kind, TokenId, UserId};
+use std::fmt;
+use std::num::NonZeroU64;
+
+/// One token, as it stood at one moment. See [`Concurrent::rows`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TokenView {
+    /// The token's keyed id, never the token (T4).
+    pub token: TokenId,
+    /// Its kind.
+    pub kind: Kind,
+    /// Permits per window.
+    pub limit: u32,
+    /// Permits used in the open window; 0 if none is open.
+    pub used: u32,
+    /// When its block ends, `None` if it is not blocked.
+    pub blocked_until: Option<Instant>,
+    /// The user whose token it is.
+    pub user: UserId,
+    /// Permits of the user's day that are used.
+    pub used_today: u32,
+    /// Whether it is revoked, and only its row is left (P4).
+    pub revoked: bool,
+    /// Whether its row stays, however idle it is (T2).
+    pub pinned: bool,
+}
+
+/// What [`Concurrent::view`] reads under no lock.
+pub(super) struct View {
+    id: NonZeroU64,
+    terms: Terms,
+    pub(super) window: Window,
+    pub(super) blocked_until: Option<Instant>,
+    place: u32,
+    used_today: u32,
+}
+
+impl Concurrent {
+    /// The tokens that have a row, revoked ones included, in no particular order, as they stand at
+    /// `now`.
+    ///
+    /// Each is consistent in itself; tokens registered or evicted meanwhile may or may not be among
+    /// them. Takes the registry's lock for a moment for each.
+    #[must_use]
+    pub fn rows(&self, now: Instant) -> Rows<'_> {
+        Rows {
+            limiter: self,
+            now,
+            next: 0,
+        }
+    }
+
+    /// What a row holds, `None` if it is vacant or changed hands meanwhile.
+    pub(super) fn view(&self, row: &Row, now: Instant) -> Option<View> {
+        let id = NonZeroU64::new(row.id.load(Ordering::Acquire))?;
+        let lease = row.lease();
+        let policy = self.policies.current();
+        let bits = row.window.load(Ordering::Acquire);
+        let abuse = Abuse::from_bits(row.abuse.load(Ordering::Acquire));
+        let user = self.users.get(lease.user() as usize)?;
+        let day = Day::from_bits(user.day.load(Ordering::Acquire));
+        if bits == GONE || !row.is_still(id.get(), lease) {
+            return None;
+        }
+        let blocked_ms = policy
+            .block()
+            .map_or(0, |rule| abuse.settle(now, &rule).blocked_ms(now));
+        Some(View {
+            id,
+            terms: lease.terms(),
+            window: Window::from_bits(bits).settle(now, policy.window_ms()),
+            blocked_until: (blocked_ms > 0).then(|| now.saturating_add(blocked_ms.into())),
+            place: lease.user(),
+            used_today: day.settle(self.calendar.read().refills()).used(),
+        })
+    }
+}
+
+/// Iterates over the tokens that have a row. See [`Concurrent::rows`].
+pub struct Rows<'a> {
+    limiter: &'a Concurrent,
+    now: Instant,
+    next: usize,
+}
+
+impl Iterator for Rows<'_> {
+    type Item = TokenView;
+
+    fn next(&mut self) -> Option<TokenView> {
+        while let Some(row) = self.limiter.table.row(self.next) {
+            self.next += 1;
+            if row.id.load(Ordering::Relaxed) == 0 {
+                continue;
+            }
+            // Nobody's row changes hands while the registry is locked.
+            let registry = lock(&self.limiter.registry);
+            let Some(view) = self.limiter.view(row, self.now) else {
+                continue;
+            };
+            let Some(user) = NonZeroU64::new(registry.user(view.place)) else {
+                continue;
+            };
+            return Some(TokenView {
+                token: TokenId::from_hash(view.id),
+                kind: view.terms.kind(),
+                limit: view.terms.limit(),
+                used: view.window.used(),
+                blocked_until: view.blocked_until,
+                user: UserId::from_hash(user),
+                used_today: view.used_today,
+                revoked: view.terms.is_revoked(),
+                pinned: view.terms.is_pinned(),
+            });
+        }
+        None
+    }
+}
+
+impl fmt::Debug for Rows<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rows").finish_non_exhaustive()
+    }
+}

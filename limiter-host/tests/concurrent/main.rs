@@ -1,0 +1,6 @@
+//! [`limiter_host::Concurrent`] against its specification: the model as an oracle, vectors, and
+//! threads that hammer it.
+
+mod differential;
+mod subjects;
+mod vectors;
