@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use limiter_core::Plan;
+use limiter_host::config::ConfigError;
 use replay::args::Args;
 use replay::backend::{BackendError, BackendName, TableSize};
 use replay::input::{ReadError, Reader, Reading};
@@ -23,7 +24,13 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             // There is nobody left to tell if standard error has gone too.
-            let _ = writeln!(io::stderr(), "replay: {failure}");
+            let _ = match &failure {
+                // Lines that begin with their place, as editors read them.
+                Failure::Setup(SetupError::Policy(ConfigError::Mistakes { .. })) => {
+                    writeln!(io::stderr(), "{failure}")
+                }
+                _ => writeln!(io::stderr(), "replay: {failure}"),
+            };
             failure.exit_code()
         }
     }

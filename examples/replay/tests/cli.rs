@@ -314,10 +314,8 @@ fn mistakes_in_a_policy_file_are_told_by_line() {
     let output = replay(&["--trace", "-", "--policy", &policy], b"");
     assert_eq!((output.status.code(), text(&output.stdout)), (Some(2), ""));
     let told = text(&output.stderr);
-    assert!(
-        told.contains("wrong-policy.toml:5: plans.gold.api_token: "),
-        "{told}"
-    );
+    let start = format!("{policy}:5: plans.gold.api_token: ");
+    assert!(told.starts_with(&start), "{told}");
 
     let missing = replay(&["--trace", "-", "--policy", "no/such/file"], b"");
     assert_eq!(missing.status.code(), Some(1));
