@@ -31,7 +31,7 @@ pub struct Args {
     #[arg(long, value_name = "NAME")]
     pub plan: Option<String>,
 
-    /// Who decides: core, shared or model
+    /// Who decides: core, shared, concurrent or model
     #[arg(long, value_name = "NAME", default_value = "core")]
     pub backend: BackendName,
 
@@ -69,7 +69,7 @@ mod tests {
     #[test]
     fn a_wrong_value_is_answered_with_the_right_ones() {
         for (rest, part) in [
-            (["--backend", "redis"], "core, shared, model"),
+            (["--backend", "redis"], "core, shared, concurrent, model"),
             (["--table", "5"], "TOKENS,USERS"),
             (["--format", "csv"], "trace, clf"),
         ] {

@@ -3,6 +3,7 @@
 //! All give the same decisions for the same log. A new one is a file below `backend/` that
 //! implements [`Backend`], and a variant of [`BackendName`] that builds it.
 
+mod concurrent;
 mod core;
 mod model;
 mod shared;
@@ -37,13 +38,15 @@ pub enum BackendName {
     Core,
     /// The core's limiter behind a critical section.
     Shared,
+    /// The host's limiter for all cores.
+    Concurrent,
     /// The naive model: slow, unbounded, obviously right.
     Model,
 }
 
 impl BackendName {
     /// Every name.
-    pub const ALL: [Self; 3] = [Self::Core, Self::Shared, Self::Model];
+    pub const ALL: [Self; 4] = [Self::Core, Self::Shared, Self::Concurrent, Self::Model];
 
     /// The word that picks it.
     #[must_use]
@@ -51,6 +54,7 @@ impl BackendName {
         match self {
             Self::Core => "core",
             Self::Shared => "shared",
+            Self::Concurrent => "concurrent",
             Self::Model => "model",
         }
     }
@@ -67,6 +71,7 @@ impl BackendName {
         Ok(match self {
             Self::Core => Box::new(core::Core::new(policy, table)),
             Self::Shared => Box::new(shared::SharedCore::new(policy, table)),
+            Self::Concurrent => Box::new(concurrent::AllCores::new(policy, table)),
             Self::Model => Box::new(model::Naive::new(policy)?),
         })
     }
@@ -152,7 +157,7 @@ mod tests {
         }
         assert_eq!(
             "Core".parse::<BackendName>(),
-            Err("no backend has this name; there are core, shared, model".into())
+            Err("no backend has this name; there are core, shared, concurrent, model".into())
         );
     }
 

@@ -58,7 +58,7 @@ fn a_file_becomes_decisions_and_a_summary() {
 
 #[test]
 fn a_dash_is_standard_input_and_quiet_is_quiet() {
-    for backend in ["core", "shared", "model"] {
+    for backend in ["core", "shared", "concurrent", "model"] {
         let arguments = ["--trace", "-", "--quiet", "--backend", backend];
         let output = replay(&arguments, GOOD.as_bytes());
         assert_eq!(output.status.code(), Some(0));
@@ -113,7 +113,7 @@ fn wrong_arguments_are_failure_2() {
         (&[][..], "--trace"),
         (
             &["--trace", "-", "--backend", "redis"],
-            "core, shared, model",
+            "core, shared, concurrent, model",
         ),
         (
             &["--trace", "-", "--table", "0,1"],
@@ -255,6 +255,7 @@ fn ten_thousand_real_lines_replay_without_a_complaint() {
     assert_eq!(core.lines().count(), 10_000);
     assert!(core == decide("model"), "core and model differ");
     assert!(core == decide("shared"), "core and shared differ");
+    assert!(core == decide("concurrent"), "core and concurrent differ");
 }
 
 const POLICY: &str = r#"
@@ -305,6 +306,7 @@ fn a_policy_file_decides_and_all_backends_agree_on_it() {
     }
     assert!(core == decide("model"), "core and model differ");
     assert!(core == decide("shared"), "core and shared differ");
+    assert!(core == decide("concurrent"), "core and concurrent differ");
 }
 
 #[test]

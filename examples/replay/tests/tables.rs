@@ -74,7 +74,11 @@ fn a_small_table_decides_like_an_unbounded_one_or_is_full() {
     for profile in PROFILES {
         let log = woven(profile, 6, 6_000);
         for (tokens, users) in [(1, 1), (2, 1), (3, 3), (5, 4), (9, 6), (17, 12)] {
-            for backend in [BackendName::Core, BackendName::Shared] {
+            for backend in [
+                BackendName::Core,
+                BackendName::Shared,
+                BackendName::Concurrent,
+            ] {
                 let (f, e) = compare(&log, backend, TableSize { tokens, users });
                 full += f;
                 evicted += e;
