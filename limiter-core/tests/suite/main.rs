@@ -1,6 +1,7 @@
 //! The limiter against its specification: rules, vectors, and the model as an oracle.
 
 mod differential;
+mod exhaustive;
 mod regressions;
 mod rules;
 mod subjects;

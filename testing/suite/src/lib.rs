@@ -20,4 +20,4 @@ pub use decode::{Choices, decode_policy};
 pub use pair::{Failure, Pair};
 pub use seen::Seen;
 pub use subject::{Subject, TellsRows};
-pub use twin::{model_policy, now, token, user};
+pub use twin::{core_request, model_policy, now, token, user};

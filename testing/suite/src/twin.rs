@@ -94,7 +94,12 @@ pub(crate) fn core_limit(limit: model::Limit) -> TokenLimit {
 }
 
 /// Returns the core's form of a request.
-pub(crate) fn core_request(request: &model::Request) -> Request {
+///
+/// # Panics
+///
+/// If the cost is not from 1 to 2^32 - 1.
+#[must_use]
+pub fn core_request(request: &model::Request) -> Request {
     let method = METHODS
         .into_iter()
         .find(|&(_, model)| model == request.method)
