@@ -9,12 +9,13 @@ use crate::table::Row;
 use crate::time::Instant;
 use crate::token::TokenId;
 use crate::window::Window;
+use core::fmt;
 
 /// What a limiter keeps of one token: [`TokenRow::SIZE`] bytes, opaque.
 ///
 /// It is public so that the memory can be yours: an array, a `Box<[TokenRow]>`, a
 /// `&'static mut [TokenRow]` in a memory region of your choice.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct TokenRow {
     id: u64,
     pub(super) window: Window,
@@ -86,6 +87,13 @@ impl TokenRow {
 impl Default for TokenRow {
     fn default() -> Self {
         Self::VACANT
+    }
+}
+
+/// Shows nothing: a limiter in a log tells nobody's id (T4).
+impl fmt::Debug for TokenRow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TokenRow(..)")
     }
 }
 
@@ -206,7 +214,7 @@ impl Terms {
 }
 
 /// What a limiter keeps of one user: [`UserRow::SIZE`] bytes, opaque. See [`TokenRow`].
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct UserRow {
     id: u64,
     pub(super) day: Day,
@@ -250,6 +258,13 @@ impl UserRow {
     /// Whether the row could not be told from a new one (T2), its tokens aside.
     pub(super) const fn is_like_new(&self, policy: &Policy, refills: u32) -> bool {
         rules::is_unused_user(policy, self.day, self.strikes, refills)
+    }
+}
+
+/// Shows nothing; see [`TokenRow`].
+impl fmt::Debug for UserRow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("UserRow(..)")
     }
 }
 

@@ -2,6 +2,8 @@
 
 mod differential;
 mod exhaustive;
+mod memory;
+mod properties;
 mod regressions;
 mod rules;
 mod subjects;
