@@ -119,6 +119,8 @@ pub(super) struct Landing {
 #[derive(Clone, Debug)]
 pub(super) struct Flights<const N: usize> {
     slots: [Flight; N],
+    /// No slot from here on is taken: few requests make short loops, however many slots there are.
+    end: usize,
     last_id: u32,
     held: u32,
     flying: u32,
@@ -130,6 +132,7 @@ impl<const N: usize> Flights<N> {
     pub(super) const fn new() -> Self {
         Self {
             slots: [Flight::FREE; N],
+            end: 0,
             last_id: 0,
             held: 0,
             flying: 0,
@@ -150,7 +153,8 @@ impl<const N: usize> Flights<N> {
     /// Gives back what time gives back, and forgets what is lost; calls `lost` for each request
     /// that is. *O*(N).
     pub(super) fn settle(&mut self, now: Instant, terms: &Terms, mut lost: impl FnMut(&Flight)) {
-        for slot in &mut self.slots {
+        let mut end = 0;
+        for (index, slot) in self.slots.iter_mut().enumerate().take(self.end) {
             if slot.is_free() {
                 continue;
             }
@@ -166,15 +170,18 @@ impl<const N: usize> Flights<N> {
                 *slot = Flight::FREE;
             } else if slot.answered.is_some() && !slot.holds {
                 *slot = Flight::FREE;
+            } else {
+                end = index.saturating_add(1);
             }
         }
+        self.end = end;
     }
 
     /// Follows monotonic time that went backwards: nothing was sent or answered in the future, and
     /// nothing is held longer than it could have been. *O*(N).
     pub(super) fn rewind(&mut self, now: Instant, terms: &Terms) {
         let latest = now.saturating_add(terms.longest());
-        for slot in &mut self.slots {
+        for slot in self.slots.iter_mut().take(self.end) {
             slot.sent = slot.sent.min(now);
             slot.answered = slot.answered.map(|answered| answered.min(now));
             slot.until = slot.until.min(latest);
@@ -191,6 +198,7 @@ impl<const N: usize> Flights<N> {
         terms: &Terms,
     ) -> Option<Ticket> {
         let index = self.free_slot()?;
+        self.end = self.end.max(index.saturating_add(1));
         self.last_id = self.last_id.wrapping_add(1).max(1);
         let slot = self.slots.get_mut(index)?;
         *slot = Flight {
@@ -272,7 +280,7 @@ impl<const N: usize> Flights<N> {
 
     /// Lengthens what answered requests hold, when a window proves longer than was thought.
     pub(super) fn lengthen(&mut self, by_ms: u32) {
-        for slot in &mut self.slots {
+        for slot in self.slots.iter_mut().take(self.end) {
             slot.until = slot.until.saturating_add(math::widen(by_ms));
         }
     }
@@ -281,6 +289,7 @@ impl<const N: usize> Flights<N> {
     pub(super) fn next_return(&self, terms: &Terms) -> Option<Instant> {
         self.slots
             .iter()
+            .take(self.end)
             .filter(|slot| slot.holds && (!slot.is_flying() || terms.spread_ms.is_some()))
             .map(|slot| slot.until)
             .min()
@@ -288,7 +297,7 @@ impl<const N: usize> Flights<N> {
 
     /// R4.
     fn release_older(&mut self, sent: Instant, used: u32, counted: u32) {
-        for slot in &mut self.slots {
+        for slot in self.slots.iter_mut().take(self.end) {
             let before = slot.answered.is_some_and(|answered| answered < sent);
             if before && slot.holds && slot.used.saturating_add(counted) > used {
                 self.held = self.held.saturating_sub(slot.cost);

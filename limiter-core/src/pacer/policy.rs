@@ -49,7 +49,7 @@ impl PacerPolicy {
         window_ms: None,
         counting: Counting::Rolling,
         writes: Methods::POST_PUT,
-        margin_ms: 5,
+        margin_ms: 2,
         transit_spread_ms: None,
         lost_after_ms: 30_000,
         others: 0,
@@ -114,8 +114,8 @@ impl PacerPolicy {
     }
 
     /// The same with a margin added to every length of time that the service's clock measures. It
-    /// has to cover by how much the two clocks' rates differ over a window: 5 ms (preset) in 2 s
-    /// cover a quarter of a percent.
+    /// has to cover by how much the two clocks' rates differ over a window: 2 ms (preset) in 2 s
+    /// cover a thousandth, which any crystal keeps and an RC oscillator does not.
     #[must_use]
     pub const fn with_margin(mut self, margin_ms: u32) -> Self {
         self.margin_ms = clamp(margin_ms, 0, DAY_MS);

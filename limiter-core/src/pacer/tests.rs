@@ -292,6 +292,26 @@ fn lets_the_urgent_go_first_when_permits_come_back() {
 }
 
 #[test]
+fn keeps_the_last_permit_to_open_the_next_window_where_a_round_trip_is_long() {
+    let mut pacer = Pacer::<32>::new(told());
+    let first = go(&mut pacer, read(), at(0));
+    pacer.answered(first, &counted(1, 2_000), at(400));
+    let rest = [(); 18].map(|()| go(&mut pacer, read(), at(400)));
+    for (nth, ticket) in (2..).zip(rest) {
+        pacer.answered(ticket, &counted(nth, 2_000), at(800));
+    }
+    // A window after the opener's sending, 1 ms, and an eighth of its round trip.
+    assert_eq!(wait(&mut pacer, read(), at(800)), 1_251);
+    let last = go(&mut pacer, read(), at(2_051));
+    pacer.answered(last, &counted(1, 2_000), at(2_451));
+    assert_eq!(
+        pacer.status().held,
+        1,
+        "all others are of the window before"
+    );
+}
+
+#[test]
 fn waits_no_longer_than_it_could_have_when_time_goes_backwards() {
     let mut pacer = Pacer::<32>::new(told().with_lost_after(1_000));
     spend(&mut pacer, 20, 0, at(10_000_000));
