@@ -1,4 +1,4 @@
-//! What the images need of a machine: an entry, a [console](Console), a [UART](uart::Uart), a millisecond
+//! What the images need of a machine: an entry, a [console](Console), a [UART](uart), a millisecond
 //! [tick], an instruction [counter], the depth of the [stack], and an exit with a code.
 //!
 //! One module serves each need; the differences between the five machines stay inside it, chosen by

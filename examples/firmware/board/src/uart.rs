@@ -1,30 +1,46 @@
 //! The first UART of the machine, polled: 8 data bits, no parity, one stop bit, 115 200 Bd.
 
+use core::fmt;
+
 /// A byte was lost because it came before the one before it was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Overrun;
 
-/// The machine's first serial port.
+/// Configures the port, turns it on, and returns its two ends.
 ///
-/// Open it once: two of them would take each other's bytes.
-pub struct Uart(());
+/// Open it once: two readers would take each other's bytes.
+pub fn open() -> (UartReader, UartWriter) {
+    hardware::open();
+    (UartReader(()), UartWriter(()))
+}
 
-impl Uart {
-    /// Configures the port and turns it on.
-    pub fn open() -> Self {
-        hardware::open();
-        Self(())
-    }
+/// The end that receives.
+pub struct UartReader(());
 
+/// The end that sends; as a [`fmt::Write`] it never fails.
+pub struct UartWriter(());
+
+impl UartReader {
     /// Takes the next received byte, if there is one; does not wait. [`Overrun`] stands in the place of the lost
     /// bytes, once, and the port goes on.
     pub fn read(&mut self) -> Option<Result<u8, Overrun>> {
         hardware::read()
     }
+}
 
-    /// Sends one byte; waits until the port takes it.
-    pub fn write(&mut self, byte: u8) {
-        hardware::write(byte);
+impl UartWriter {
+    /// Sends bytes; waits until the port takes them.
+    pub fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            hardware::write(byte);
+        }
+    }
+}
+
+impl fmt::Write for UartWriter {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.write(text.as_bytes());
+        Ok(())
     }
 }
 

@@ -5,7 +5,9 @@
 
 pub mod cases;
 pub mod footprint;
+pub mod frame;
 pub mod line;
+pub mod receiver;
 pub mod trace;
 #[cfg(target_os = "none")]
 pub mod wait;

@@ -7,7 +7,7 @@ pub enum Line<'a> {
     Whole(&'a [u8]),
     /// It was longer than the reader holds; its bytes are dropped.
     TooLong,
-    /// The port lost bytes of it; the rest is dropped.
+    /// The port lost bytes: this comes at once, and what follows to the next line feed is dropped.
     Overrun,
 }
 
@@ -26,7 +26,8 @@ enum State {
     /// The line before has been handed out and still lies in `bytes`.
     Ended,
     TooLong,
-    Overrun,
+    /// [`Line::Overrun`] has been said.
+    Dropping,
 }
 
 impl<const BYTES: usize> LineReader<BYTES> {
@@ -55,17 +56,20 @@ impl<const BYTES: usize> LineReader<BYTES> {
                 Line::Whole(text.strip_suffix(b"\r").unwrap_or(text))
             }
             State::TooLong => Line::TooLong,
-            State::Overrun => Line::Overrun,
+            State::Dropping => {
+                self.state = State::Ended;
+                return None;
+            }
         };
         self.state = State::Ended;
         Some(line)
     }
 
-    /// Notes that the port lost bytes: the line they were in will be [`Line::Overrun`].
-    ///
-    /// A line feed may have been among them; then two lines become one answer.
-    pub fn overrun(&mut self) {
-        self.state = State::Overrun;
+    /// Notes that the port lost bytes. A line feed may have been among them, so the sender does well to begin with one
+    /// when it goes on.
+    pub fn overrun(&mut self) -> Line<'_> {
+        self.state = State::Dropping;
+        Line::Overrun
     }
 
     fn keep(&mut self, byte: u8) {
@@ -99,11 +103,12 @@ mod tests {
         let mut reader = LineReader::<8>::new();
         let mut seen = Vec::new();
         for &byte in input {
-            if byte == OVERRUN {
-                reader.overrun();
-                continue;
-            }
-            seen.extend(reader.push(byte).map(|line| match line {
+            let line = if byte == OVERRUN {
+                Some(reader.overrun())
+            } else {
+                reader.push(byte)
+            };
+            seen.extend(line.map(|line| match line {
                 Line::Whole(text) => String::from_utf8(text.to_vec()).unwrap(),
                 other => std::format!("{other:?}"),
             }));
@@ -125,9 +130,13 @@ mod tests {
 
     #[test]
     fn reads_the_next_line_afresh_after_a_bad_one() {
-        assert_eq!(
-            lines(b"123456789abc\nok\nx\xFFy\nok\n"),
-            ["TooLong", "ok", "Overrun", "ok"]
-        );
+        let bad_and_good = b"123456789abc\nok\nx\xFFy\nok\n";
+        assert_eq!(lines(bad_and_good), ["TooLong", "ok", "Overrun", "ok"]);
+    }
+
+    #[test]
+    fn tells_an_overrun_at_once_and_drops_to_the_line_feed() {
+        assert_eq!(lines(b"x\xFFyyyyyyyyyyyyyyyyyy"), ["Overrun"]);
+        assert_eq!(lines(b"x\xFF\n\n"), ["Overrun", ""]);
     }
 }

@@ -1,6 +1,7 @@
 //! The host's end of an image's UART: a Unix socket that we listen on and QEMU connects to.
 
 mod echo;
+mod gateway;
 
 use std::{
     env, fs,
@@ -24,6 +25,7 @@ use crate::{
 pub(crate) fn run(driver: &str, machine: &Machine, elf: &Path) -> Result<Outcome> {
     let talk = match driver {
         "echo" => echo::talk,
+        "gateway" => gateway::talk,
         _ => bail!("no driver {driver}"),
     };
     let socket = Socket::listen(machine)?;

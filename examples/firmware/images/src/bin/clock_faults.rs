@@ -11,7 +11,7 @@ use core::num::NonZeroU32;
 
 use board::Console;
 use images as _;
-use limiter_core::clock::{ClockError, Clocks, FnUtc, TickClock, TickRate};
+use limiter_core::clock::{Clock, ClockError, Clocks, FnUtc, TickClock, TickRate};
 use limiter_core::{
     HashKey, Instant, Kind, Limiter, Method, Now, Plan, Policy, Registration, Request,
 };
@@ -30,14 +30,6 @@ impl Registers {
         self.micros
             .set(self.micros.get().wrapping_add(millis.wrapping_mul(1_000)));
     }
-
-    /// Lets hours pass, reading the counter as often as its range asks for (W7).
-    fn pass_hours(&self, hours: u32, mut read: impl FnMut()) {
-        for _ in 0..3 * hours {
-            self.pass_ms(20 * 60 * 1_000);
-            read();
-        }
-    }
 }
 
 const MIDNIGHT_S: i64 = 20_834 * 86_400;
@@ -52,7 +44,7 @@ fn main() -> ! {
     let Ok(rate) = TickRate::from_hz(1_000_000, 32) else {
         board::exit(1)
     };
-    let mut clock = Clocks {
+    let clock = Clocks {
         monotonic: TickClock::new(rate, || {
             if registers.micros_fail.get() {
                 Err(ClockError::Failed)
@@ -63,7 +55,7 @@ fn main() -> ! {
         utc: FnUtc(|| registers.rtc.get().ok_or(ClockError::NotRunning)),
     };
 
-    let mut limiter = Limiter::<4, 4>::new(Policy::pipedrive());
+    let mut limiter = Limiter::new(Policy::pipedrive());
     let key = HashKey::new(*b"provisioned once");
     let token = key.token(b"a1b2c3");
     let registration = Registration::new(key.user(b"martin"), Kind::ApiToken, Plan::ADVANCED);
@@ -75,96 +67,101 @@ fn main() -> ! {
     }
     let read = Request::new(token, Method::Get);
     let write = Request::new(token, Method::Post);
-    let whole_window = read.with_cost(NonZeroU32::new(40).unwrap_or(NonZeroU32::MIN));
+    let mut story = Story {
+        limiter,
+        clock,
+        console: Console::open(),
+    };
+    counter_that_wraps(&registers, &mut story, &read);
+    rtc_that_nobody_set(&registers, &mut story, &write);
+    rtc_that_steps_back(&registers, &mut story, &write);
+    rtc_that_runs_wild(&registers, &mut story, &read, &write);
+    clocks_that_fail(&registers, &mut story, &read, &write);
+    story.console.flush();
+    board::exit(0)
+}
 
-    let mut console = Console::open();
-    let mut show = |limiter: &mut Limiter<4, 4>, clock: &mut _, what: &str, request: &Request| {
-        let decision = limiter.check_with(request, clock);
-        let quota = decision.quota();
-        let _ = write!(console, "{what}: {:?}", decision.outcome());
-        if let Some(quota) = quota {
-            let _ = write!(console, ", {} left", quota.remaining);
+fn counter_that_wraps(registers: &Registers, story: &mut Story<impl Clock>, read: &Request) {
+    let whole_window = read.with_cost(NonZeroU32::new(40).unwrap_or(NonZeroU32::MIN));
+    story.tell("1 s before the counter wraps", &whole_window);
+    registers.pass_ms(1_999);
+    story.tell("1999 ms later, over the wrap", read);
+    registers.pass_ms(1);
+    story.tell("2000 ms later", read);
+}
+
+fn rtc_that_nobody_set(registers: &Registers, story: &mut Story<impl Clock>, write: &Request) {
+    story.tell("RTC never set", write);
+    registers.rtc.set(Some(0));
+    story.tell("RTC says 1970, below the floor", write);
+    registers.rtc.set(Some(MIDNIGHT_S - 10));
+    story.tell("RTC set to 10 s before midnight: no refill", write);
+}
+
+fn rtc_that_steps_back(registers: &Registers, story: &mut Story<impl Clock>, write: &Request) {
+    registers.pass_ms(10_000);
+    registers.rtc.set(Some(MIDNIGHT_S));
+    story.tell("midnight: refill", write);
+    registers.rtc.set(Some(MIDNIGHT_S - 60));
+    story.tell("set back by 60 s over midnight: no refill", write);
+    registers.rtc.set(Some(MIDNIGHT_S + 1));
+    story.tell("midnight again: no refill", write);
+}
+
+fn rtc_that_runs_wild(
+    registers: &Registers,
+    story: &mut Story<impl Clock>,
+    read: &Request,
+    write: &Request,
+) {
+    registers.rtc.set(Some(MIDNIGHT_S + 2 * 86_400));
+    story.tell("RTC jumps two days on: refill", write);
+    registers.rtc.set(Some(MIDNIGHT_S + 3 * 86_400));
+    story.tell("and another: held back", write);
+    // The counter must be read once per half range (W7).
+    for _ in 0..23 * 3 {
+        registers.pass_ms(20 * 60 * 1_000);
+        let _ = story.limiter.check_with(read, &mut story.clock);
+    }
+    story.tell("23 h later: refill", write);
+}
+
+fn clocks_that_fail(
+    registers: &Registers,
+    story: &mut Story<impl Clock>,
+    read: &Request,
+    write: &Request,
+) {
+    registers.micros_fail.set(true);
+    story.tell("counter fails", read);
+    registers.micros_fail.set(false);
+    story.tell("counter is back", read);
+    registers.rtc.set(None);
+    story.tell("RTC fails", write);
+}
+
+/// A limiter, its clock, and where its answers are written.
+struct Story<C> {
+    limiter: Limiter<4, 4>,
+    clock: C,
+    console: Console,
+}
+
+impl<C: Clock> Story<C> {
+    /// Decides, and writes the answer beside what happened.
+    fn tell(&mut self, what: &str, request: &Request) {
+        let decision = self.limiter.check_with(request, &mut self.clock);
+        let out = &mut self.console;
+        let _ = write!(out, "{what}: {:?}", decision.outcome());
+        if let Some(quota) = decision.quota() {
+            let _ = write!(out, ", {} left", quota.remaining);
             if let Some(left) = quota.daily_left {
-                let _ = write!(console, ", {left} today");
+                let _ = write!(out, ", {left} today");
             }
         }
         if let Some(wait_ms) = decision.retry_after_ms() {
-            let _ = write!(console, ", again in {wait_ms} ms");
+            let _ = write!(out, ", again in {wait_ms} ms");
         }
-        let _ = writeln!(console);
-    };
-
-    show(
-        &mut limiter,
-        &mut clock,
-        "1 s before the counter wraps",
-        &whole_window,
-    );
-    registers.pass_ms(1_999);
-    show(
-        &mut limiter,
-        &mut clock,
-        "1999 ms later, over the wrap",
-        &read,
-    );
-    registers.pass_ms(1);
-    show(&mut limiter, &mut clock, "2000 ms later", &read);
-
-    show(&mut limiter, &mut clock, "RTC never set", &write);
-    registers.rtc.set(Some(0));
-    show(
-        &mut limiter,
-        &mut clock,
-        "RTC says 1970, below the floor",
-        &write,
-    );
-    registers.rtc.set(Some(MIDNIGHT_S - 10));
-    show(
-        &mut limiter,
-        &mut clock,
-        "RTC set to 10 s before midnight: no refill",
-        &write,
-    );
-
-    registers.pass_ms(10_000);
-    registers.rtc.set(Some(MIDNIGHT_S));
-    show(&mut limiter, &mut clock, "midnight: refill", &write);
-    registers.rtc.set(Some(MIDNIGHT_S - 60));
-    show(
-        &mut limiter,
-        &mut clock,
-        "set back by 60 s over midnight: no refill",
-        &write,
-    );
-    registers.rtc.set(Some(MIDNIGHT_S + 1));
-    show(
-        &mut limiter,
-        &mut clock,
-        "midnight again: no refill",
-        &write,
-    );
-
-    registers.rtc.set(Some(MIDNIGHT_S + 2 * 86_400));
-    show(
-        &mut limiter,
-        &mut clock,
-        "RTC jumps two days on: refill",
-        &write,
-    );
-    registers.rtc.set(Some(MIDNIGHT_S + 3 * 86_400));
-    show(&mut limiter, &mut clock, "and another: held back", &write);
-    registers.pass_hours(23, || {
-        let _ = limiter.check_with(&read, &mut clock);
-    });
-    show(&mut limiter, &mut clock, "23 h later: refill", &write);
-
-    registers.micros_fail.set(true);
-    show(&mut limiter, &mut clock, "counter fails", &read);
-    registers.micros_fail.set(false);
-    show(&mut limiter, &mut clock, "counter is back", &read);
-    registers.rtc.set(None);
-    show(&mut limiter, &mut clock, "RTC fails", &write);
-    drop(show);
-    console.flush();
-    board::exit(0)
+        let _ = writeln!(out);
+    }
 }

@@ -7,53 +7,36 @@
 
 use core::fmt::Write as _;
 
-use board::{Console, uart::Uart};
+use board::{Console, uart};
 use images::line::{Line, LineReader};
 
 #[board::entry]
 fn main() -> ! {
-    let mut port = Port(Uart::open());
+    let (mut receiver, mut sender) = uart::open();
     let mut reader = LineReader::<64>::new();
     let mut count = 0_u32;
-    port.send(b"ready");
+    sender.write(b"ready\n");
     loop {
-        let Some(received) = port.0.read() else {
+        let Some(received) = receiver.read() else {
             continue;
         };
-        let Ok(byte) = received else {
-            reader.overrun();
+        let line = match received {
+            Ok(byte) => reader.push(byte),
+            Err(uart::Overrun) => Some(reader.overrun()),
+        };
+        let Some(line) = line else {
             continue;
         };
-        let _ = match reader.push(byte) {
-            None => continue,
-            Some(Line::Whole(b"bye")) => break,
-            Some(Line::Whole(text)) => write!(port, "{count} ").map(|()| port.send(text)),
-            Some(Line::TooLong) => writeln!(port, "{count} too long"),
-            Some(Line::Overrun) => writeln!(port, "{count} overrun"),
-        };
+        let _ = write!(sender, "{count} ");
+        match line {
+            Line::Whole(b"bye") => break,
+            Line::Whole(text) => sender.write(text),
+            Line::TooLong => sender.write(b"too long"),
+            Line::Overrun => sender.write(b"overrun"),
+        }
+        sender.write(b"\n");
         count += 1;
     }
     let _ = writeln!(Console::open(), "{count} lines");
     board::exit(0)
-}
-
-/// The UART as a place to write text to.
-struct Port(Uart);
-
-impl Port {
-    fn send(&mut self, text: &[u8]) {
-        for &byte in text {
-            self.0.write(byte);
-        }
-        self.0.write(b'\n');
-    }
-}
-
-impl core::fmt::Write for Port {
-    fn write_str(&mut self, text: &str) -> core::fmt::Result {
-        for byte in text.bytes() {
-            self.0.write(byte);
-        }
-        Ok(())
-    }
 }
