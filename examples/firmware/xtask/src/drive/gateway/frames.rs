@@ -1,14 +1,26 @@
 //! The frames that are sent: a fixed sequence that looks random.
 
+use std::fmt;
+
 use limiter_model::{Kind, Method, Origin};
 
 /// A line to send, and what it means.
-#[derive(Clone, Debug)]
 pub(super) struct Frame {
     pub(super) number: u32,
     /// With the line feed.
     pub(super) bytes: Vec<u8>,
     pub(super) meaning: Meaning,
+}
+
+impl fmt::Debug for Frame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{:?}, {:?}",
+            String::from_utf8_lossy(&self.bytes),
+            self.meaning
+        )
+    }
 }
 
 /// What the device has to make of a frame.
