@@ -24,13 +24,14 @@ use limiter_core::clock::{
 };
 use limiter_core::daily::{DailyRule, Day, Strikes};
 use limiter_core::http::{self, Headers, Style};
+use limiter_core::limiter::Terms;
 use limiter_core::pacer::{Answer, AnswerReader, Ask, Pacer, PacerPolicy, StopReason};
 use limiter_core::policy::{BlockRule, PolicyBuilder};
 use limiter_core::window::Window;
 use limiter_core::{
     Decision, HashKey, Instant, Limiter, LimiterIn, Method, Methods, Now, Outage, Plan, Policy,
     PolicyError, Reason, Receipt, RegisterError, Registration, Request, Shared, Statistics,
-    TokenId, TokenRow, UnixTime, UpdateError, UserId, UserRow, rules,
+    TokenId, TokenLimit, TokenRow, UnixTime, UpdateError, UserId, UserRow, rules,
 };
 
 type Full = Limiter<32, 16>;
@@ -75,6 +76,7 @@ fn values() {
         Now::new,
         Now::monotonic,
         Now::utc,
+        Now::with_floor,
         HashKey::new,
         HashKey::token,
         HashKey::user,
@@ -100,6 +102,16 @@ fn values() {
         Reason::status,
         Reason::word,
         Receipt::cost,
+        Receipt::token,
+        Receipt::user,
+        Receipt::give_back_window,
+        Receipt::give_back_day,
+        Decision::refused,
+        Decision::with_daily_left,
+        Decision::without_receipt,
+        Statistics::place,
+        Statistics::with_decisions,
+        TokenLimit::permits,
         Statistics::admitted,
         Statistics::exempt,
         Statistics::refused,
@@ -152,6 +164,23 @@ fn rows_and_rules() {
         Calendar::refills,
         Calendar::feed,
         Calendar::wait_ms,
+        Calendar::is_steady,
+        Calendar::from_words,
+        Calendar::to_words,
+        Terms::from_bits,
+        Terms::to_bits,
+        Terms::new,
+        Terms::with_limit,
+        Terms::limit,
+        Terms::plan,
+        Terms::kind,
+        Terms::is_pinned,
+        Terms::unpinned,
+        Terms::is_revoked,
+        Terms::revoked,
+        rules::is_idle_token,
+        rules::is_unused_user,
+        rules::standing_strikes,
         rules::counts_daily,
         rules::decide,
     );
