@@ -15,6 +15,8 @@ mod seen;
 mod subject;
 mod twin;
 pub mod vectors;
+#[cfg(doctest)]
+mod wrong_policies;
 
 pub use decode::{Choices, decode_policy};
 pub use pair::{Failure, Pair};
