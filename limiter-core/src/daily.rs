@@ -16,7 +16,7 @@ pub enum DailyMode {
     Advisory,
     /// Refuse only those who pass the limit on many days.
     FairUse {
-        /// Days over the limit on which nothing is refused yet.
+        /// Days over the limit on which nothing is refused yet; at most 254.
         tolerated_days: u8,
         /// Refills after the last such day at which all are forgotten; at least 1.
         forgiven_after_days: u16,

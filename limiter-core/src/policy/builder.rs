@@ -80,11 +80,18 @@ impl PolicyBuilder {
     /// Sets what happens beyond the daily limit.
     pub const fn daily_mode(mut self, mode: DailyMode) -> Self {
         if let DailyMode::FairUse {
-            forgiven_after_days: 0,
-            ..
+            tolerated_days,
+            forgiven_after_days,
         } = mode
         {
-            return self.fail(PolicyError::ZeroForgiveness);
+            if forgiven_after_days == 0 {
+                return self.fail(PolicyError::ZeroForgiveness);
+            }
+            // Strikes are counted to 255, and the one that is refused must be told from the last
+            // that is tolerated.
+            if tolerated_days == u8::MAX {
+                return self.fail(PolicyError::TooManyToleratedDays);
+            }
         }
         self.policy.daily.mode = mode;
         self

@@ -29,6 +29,8 @@ pub enum PolicyError {
     ZeroDailyLimit,
     /// Strikes that are forgiven after 0 days would never count.
     ZeroForgiveness,
+    /// More tolerated days than strikes are counted: 254 at most.
+    TooManyToleratedDays,
     /// A block that is earned by 0 offences.
     ZeroOffences,
     /// More offences than are counted,
@@ -65,6 +67,7 @@ impl PolicyError {
             Self::TooManyPlans { .. } => "a policy holds plans 0 to 7",
             Self::ZeroDailyLimit => "the daily limit must be at least 1",
             Self::ZeroForgiveness => "strikes must be forgiven after at least 1 day",
+            Self::TooManyToleratedDays => "at most 254 days over the limit can be tolerated",
             Self::ZeroOffences => "a block must take at least 1 offence",
             Self::TooManyOffences { .. } => "a block must take at most 524287 offences",
             Self::BlockPeriod => {

@@ -40,6 +40,33 @@ fn holds_the_numbers_of_the_page() {
 }
 
 #[test]
+fn refuses_each_wrong_number_of_the_daily_rule_and_says_which() {
+    let cases = [
+        (
+            one_plan().daily_limit(0),
+            "the daily limit must be at least 1",
+        ),
+        (
+            one_plan().daily_mode(DailyMode::FairUse {
+                tolerated_days: 1,
+                forgiven_after_days: 0,
+            }),
+            "strikes must be forgiven after at least 1 day",
+        ),
+        (
+            one_plan().daily_mode(DailyMode::FairUse {
+                tolerated_days: 255,
+                forgiven_after_days: 1,
+            }),
+            "at most 254 days over the limit can be tolerated",
+        ),
+    ];
+    for (builder, message) in cases {
+        assert_eq!(error_of(builder).1, message);
+    }
+}
+
+#[test]
 fn refuses_each_wrong_number_and_says_which() {
     let secs = Duration::from_secs;
     let cases = [
@@ -76,17 +103,6 @@ fn refuses_each_wrong_number_and_says_which() {
             "a policy holds plans 0 to 7, not 8",
         ),
         (Policy::builder(), "a policy needs at least one plan"),
-        (
-            one_plan().daily_limit(0),
-            "the daily limit must be at least 1",
-        ),
-        (
-            one_plan().daily_mode(DailyMode::FairUse {
-                tolerated_days: 1,
-                forgiven_after_days: 0,
-            }),
-            "strikes must be forgiven after at least 1 day",
-        ),
         (
             one_plan().block(0, secs(1), secs(1)),
             "a block must take at least 1 offence",

@@ -51,6 +51,7 @@ macro_rules! suite {
             d3_advisory_never_refuses_and_counts_on
             d3_fair_use_tolerates_some_days_and_refuses_on_the_next
             d3_fair_use_with_no_tolerated_day_refuses_the_first_request_beyond
+            d3_fair_use_with_the_most_tolerated_days_refuses_on_the_next
             d3_fair_use_makes_the_strike_whichever_limit_refuses
             d3_fair_use_forgives_once_enough_refills_have_followed_the_last_strike
             d4_daily_left_is_reported_for_what_counts_daily_admitted_or_not

@@ -138,6 +138,19 @@ mod a_daily_limit_of_0 {}
 /// ```
 mod strikes_that_are_forgiven_at_once {}
 
+/// More tolerated days than strikes are counted: `TooManyToleratedDays`.
+///
+/// ```compile_fail
+/// use core::time::Duration;
+/// use limiter_core::{Plan, Policy, const_policy, daily::DailyMode};
+/// const WRONG: Policy = const_policy!(
+///     Policy::builder()
+///         .plan(Plan::new(0), 20, 80)
+///         .daily_mode(DailyMode::FairUse { tolerated_days: 255, forgiven_after_days: 1 })
+/// );
+/// ```
+mod more_tolerated_days_than_strikes_are_counted {}
+
 /// A block for nothing: `ZeroOffences`.
 ///
 /// ```compile_fail

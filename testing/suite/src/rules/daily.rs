@@ -84,6 +84,19 @@ pub fn d3_fair_use_with_no_tolerated_day_refuses_the_first_request_beyond<S: Sub
     assert!(!admits(&mut subject, &post(1, 1), at(0)));
 }
 
+pub fn d3_fair_use_with_the_most_tolerated_days_refuses_on_the_next<S: Subject>() {
+    let most = DailyMode::FairUse {
+        tolerated_days: 254,
+        forgiven_after_days: 9,
+    };
+    let mut subject = subject::<S>(daily(10, most));
+    for day in 0..=256 {
+        let now = on_day(day * DAY_MS, day.cast_signed());
+        let admitted = admits(&mut subject, &post(1, 11), now);
+        assert_eq!(admitted, day < 254, "day {day}");
+    }
+}
+
 pub fn d3_fair_use_makes_the_strike_whichever_limit_refuses<S: Subject>() {
     let mut subject = subject::<S>(daily(10, FAIR));
     assert!(admits(&mut subject, &post(1, 10), on_day(0, 0)));
