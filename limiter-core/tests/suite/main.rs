@@ -3,6 +3,7 @@
 mod differential;
 mod exhaustive;
 mod memory;
+mod packed;
 mod properties;
 mod regressions;
 mod rules;
