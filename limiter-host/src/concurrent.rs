@@ -324,6 +324,13 @@ impl fmt::Debug for Concurrent {
     }
 }
 
+/// Whether atomics are accessed by read-modify-writes alone, for the checks in `tests/loom.rs`.
+#[cfg(limiter_loom)]
+#[doc(hidden)]
+pub fn let_all_modify(modify: bool) {
+    sync::checked::ALL_MODIFY.set(modify);
+}
+
 /// Bytes that the table takes for a row, at most.
 const TOKEN_BYTES: usize = 40;
 /// What keeps the number of buckets below 2^32.
