@@ -3,4 +3,5 @@
 
 mod differential;
 mod subjects;
+mod threads;
 mod vectors;
