@@ -203,6 +203,12 @@ impl PacerPolicy {
         self
     }
 
+    /// The methods that the day's quota counts.
+    #[must_use]
+    pub const fn writes(&self) -> Methods {
+        self.writes
+    }
+
     /// The limit that the pacer is told.
     #[must_use]
     pub const fn limit(&self) -> Option<u32> {
