@@ -2,6 +2,7 @@
 //!
 //! | module | gives |
 //! |---|---|
+//! | `client` (feature `client`) | clients that wait instead of being refused: a tower layer, a blocking form |
 //! | [`clock`] | [`SystemClock`]: the operating system's clocks as a limiter wants them |
 //! | [`concurrent`] | [`Concurrent`]: the limiter for all cores of a server |
 //! | [`decide`] | [`Decide`], what a front needs of a limiter; [`Locked`], one behind a mutex |
@@ -15,10 +16,16 @@
 //!
 //! | feature | adds |
 //! |---|---|
+//! | `client` | the module `client` |
+//! | `client-reqwest` | `client::PacerMiddleware`, for `reqwest-middleware` |
 //! | `config` | the module `config` |
+//! | `metrics` | counts of the client, through the `metrics` facade |
 //! | `tower` | the module `middleware` |
+//! | `tracing` | events of the client |
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "client")]
+pub mod client;
 pub mod clock;
 pub mod concurrent;
 #[cfg(feature = "config")]
