@@ -126,7 +126,7 @@ fn start(image: &Image, machine: &Machine, elf: &Path) -> Result<Outcome> {
             elf,
             &Options {
                 icount,
-                serial: None,
+                ..Options::default()
             },
         )?
         .finish(),
