@@ -40,7 +40,7 @@ cargo xtask run [--bless] [NAME…]   build and run the images (all, or those na
                                     as what is expected
 cargo xtask measure [--bless]       sizes, symbols, stack, instructions: report, table, comparison with the
                                     baseline; --bless makes these figures the baseline
-cargo xtask ci                      both, with one sum at the end
+cargo xtask ci                      tests, lints, and both, with one sum at the end
 cargo xtask profile [MACHINE…]      where the instructions of each measured case go, by function of the source
 cargo xtask exec ELF                run one image that is built (`cargo run --target …` calls this)
 ";
@@ -72,6 +72,7 @@ fn start() -> Result<ExitCode> {
         ["run", names @ ..] => check::run(names, bless, &mut tally)?,
         ["measure"] => measure::run(bless, &mut tally)?,
         ["ci"] if !bless => {
+            check::sources(&mut tally)?;
             check::run(&[], false, &mut tally)?;
             measure::run(false, &mut tally)?;
         }
