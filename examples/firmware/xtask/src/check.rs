@@ -47,6 +47,21 @@ impl Tally {
     }
 }
 
+/// Tests and lints what runs on the host, and lints the images as they are for each machine.
+pub(crate) fn sources(tally: &mut Tally) -> Result<()> {
+    tally.count("tests on the host", &compile::test());
+    tally.count("lints of the runner", &compile::lint_runner());
+    let images = image::discover(&workspace())?;
+    for machine in &MACHINES {
+        let fitting: Vec<&Image> = images.iter().filter(|image| image.fits(machine)).collect();
+        tally.count(
+            &format!("lints for {}", machine.target),
+            &compile::lint(&fitting, machine),
+        );
+    }
+    Ok(())
+}
+
 /// Builds and runs the images with these names, or all; compares, or takes what they say as expected.
 pub(crate) fn run(names: &[&str], bless: bool, tally: &mut Tally) -> Result<()> {
     let images = image::discover(&workspace())?;
@@ -126,7 +141,7 @@ fn start(image: &Image, machine: &Machine, elf: &Path) -> Result<Outcome> {
             elf,
             &Options {
                 icount,
-                serial: None,
+                ..Options::default()
             },
         )?
         .finish(),

@@ -19,6 +19,8 @@ pub(crate) struct Elf {
 pub(crate) struct Symbol {
     /// Demangled, without the hash.
     pub(crate) name: String,
+    /// Where it begins; the bit that marks Thumb code is off.
+    pub(crate) address: u64,
     pub(crate) bytes: u64,
     pub(crate) is_code: bool,
 }
@@ -53,6 +55,11 @@ impl Elf {
                 let name = format!("{:#}", rustc_demangle::demangle(symbol.name()?));
                 symbols.push(Symbol {
                     name,
+                    address: if is_code {
+                        symbol.address() & !1
+                    } else {
+                        symbol.address()
+                    },
                     bytes: symbol.size(),
                     is_code,
                 });

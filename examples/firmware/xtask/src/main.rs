@@ -21,6 +21,7 @@ mod image;
 mod log;
 mod machine;
 mod measure;
+mod profile;
 mod qemu;
 mod table;
 
@@ -39,7 +40,8 @@ cargo xtask run [--bless] [NAME…]   build and run the images (all, or those na
                                     as what is expected
 cargo xtask measure [--bless]       sizes, symbols, stack, instructions: report, table, comparison with the
                                     baseline; --bless makes these figures the baseline
-cargo xtask ci                      both, with one sum at the end
+cargo xtask ci                      tests, lints, and both, with one sum at the end
+cargo xtask profile [MACHINE…]      where the instructions of each measured case go, by function of the source
 cargo xtask exec ELF                run one image that is built (`cargo run --target …` calls this)
 ";
 
@@ -70,8 +72,13 @@ fn start() -> Result<ExitCode> {
         ["run", names @ ..] => check::run(names, bless, &mut tally)?,
         ["measure"] => measure::run(bless, &mut tally)?,
         ["ci"] if !bless => {
+            check::sources(&mut tally)?;
             check::run(&[], false, &mut tally)?;
             measure::run(false, &mut tally)?;
+        }
+        ["profile", machines @ ..] => {
+            profile::run(machines)?;
+            return Ok(ExitCode::SUCCESS);
         }
         ["exec", elf] => return check::exec(Path::new(elf)),
         ["help"] => {

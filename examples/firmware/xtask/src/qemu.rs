@@ -38,6 +38,8 @@ pub(crate) struct Options<'a> {
     pub(crate) icount: bool,
     /// The Unix socket, listened to by us, that becomes the first UART.
     pub(crate) serial: Option<&'a Path>,
+    /// The file that every executed instruction is logged to.
+    pub(crate) trace: Option<&'a Path>,
 }
 
 impl Emulator {
@@ -55,6 +57,10 @@ impl Emulator {
         };
         if options.icount {
             qemu.args(["-icount", "shift=0,sleep=off"]);
+        }
+        if let Some(trace) = options.trace {
+            qemu.args(["-singlestep", "-d", "exec,nochain", "-D"])
+                .arg(trace);
         }
         qemu.arg("-kernel").arg(elf);
         qemu.stdin(Stdio::null())

@@ -10,7 +10,9 @@ use core::hint::black_box;
 
 use board::{Console, Singleton, bench, counter};
 use images::cases::{self, Case, ROWS, Sample, UNUSUAL, USUAL};
-use limiter_core::{Decision, Limiter, Method, Now, Outcome, Policy, Reason, Request, TokenId};
+use limiter_core::{
+    Decision, Instant, Limiter, Method, Now, Outcome, Policy, Reason, Request, Shared, TokenId,
+};
 
 /// The table, filled.
 static FILLED: Singleton<Sample> = Singleton::new(Limiter::new(Policy::pipedrive()));
@@ -70,8 +72,38 @@ fn main() -> ! {
             cost.max
         );
     }
+    let shared = of_shared(bench.deciding);
+    let _ = writeln!(
+        console,
+        "instructions: what Shared adds to a check = {shared}"
+    );
     console.flush();
     board::exit(0)
+}
+
+/// What a critical section around a check adds to it.
+fn of_shared(limiter: &mut Sample) -> u32 {
+    static SHARED: Shared<Sample> = Shared::new(Limiter::new(Policy::pipedrive()));
+    let request = Request::anonymous(Method::Get);
+    let now = Now::new(Instant::ZERO, None);
+    let within = bench::instructions(
+        &mut (request, now),
+        |_| {},
+        |(request, now)| {
+            let checked = SHARED.with(|limiter| {
+                black_box(&cases::decide(limiter, request, *now));
+            });
+            black_box(&checked);
+        },
+    );
+    let alone = bench::instructions(
+        &mut (limiter, request, now),
+        |_| {},
+        |(limiter, request, now)| {
+            black_box(&cases::decide(limiter, request, *now));
+        },
+    );
+    within.saturating_sub(alone)
 }
 
 struct Bench {
