@@ -58,24 +58,25 @@ mod date;
 mod day;
 mod denial;
 mod flights;
+mod learn;
 mod opener;
 mod others;
 mod policy;
 mod quota_fields;
 mod status;
 mod verdict;
+mod wait;
 
 pub use self::answer::{Answer, AnswerReader};
 pub use self::policy::{Counting, DailySpending, PacerPolicy};
 pub use self::status::{DenialState, PacerStatus};
 pub use self::verdict::{Ask, Priority, Stop, StopReason, Ticket, Verdict};
 
-use self::day::{Day, DayVerdict, Landed};
+use self::day::{Day, DayVerdict};
 use self::denial::{Denial, Gate};
-use self::flights::{Flight, Flights, Landing, Terms};
+use self::flights::{Flights, Terms};
 use self::opener::Opener;
 use self::others::Others;
-use self::policy::DAY_MS;
 use self::verdict::RANKS;
 use crate::math;
 use crate::time::{Instant, Now};
@@ -308,151 +309,6 @@ impl<const FLIGHTS: usize> Pacer<FLIGHTS> {
         self.others.settle(now, terms.window_ms);
     }
 
-    /// What an answer says of its request's permits.
-    fn landing(&self, answer: &Answer) -> Landing {
-        let from_first = self.policy.counting == Counting::FromFirst;
-        // A request that was refused is not counted, at least where the counting is known.
-        let charged = match answer.status {
-            429 => !from_first,
-            403 | 503 => answer.has_quota() || !from_first,
-            _ => true,
-        };
-        let window_ms = self.window_ms();
-        let hold_ms = match answer.reset_ms {
-            // SPEC W6 bounds what may be told; beyond that it is no reset of this window.
-            Some(reset_ms) if from_first && reset_ms > 0 => {
-                reset_ms.min(window_ms.saturating_mul(2))
-            }
-            _ => window_ms,
-        };
-        // Nothing left may also be less than nothing, after a limit was lowered.
-        let used = match (answer.limit.or(self.known_limit()), answer.remaining) {
-            (Some(limit), Some(remaining)) if remaining > 0 && remaining < limit => {
-                Some(limit.saturating_sub(remaining))
-            }
-            _ => None,
-        };
-        Landing {
-            hold_ms,
-            used,
-            charged,
-            restarts: from_first,
-        }
-    }
-
-    /// Takes the limit of an answer to a request at least as late as the last one heeded.
-    fn learn_limit(&mut self, answer: &Answer, sent: Instant) {
-        if let Some(limit) = answer.limit
-            && sent >= self.limit_sent
-        {
-            self.limit = Some(limit);
-            self.limit_sent = sent;
-        }
-    }
-
-    /// Learns the length of the window where it is not told: the longest reset is nearest to it.
-    fn learn_window(&mut self, answer: &Answer) {
-        if self.policy.window_ms.is_some() {
-            return;
-        }
-        let Some(seen) = answer.window_ms.or(answer.reset_ms).filter(|&ms| ms > 0) else {
-            return;
-        };
-        let before = self.window_ms();
-        if self.learned_window_ms.is_none_or(|known| seen > known) {
-            self.learned_window_ms = Some(seen);
-            self.flights.lengthen(seen.saturating_sub(before));
-        }
-    }
-
-    /// Heeds what an answer says beyond its own request: refusals, for everyone.
-    fn heed(&mut self, flight: Option<&Flight>, answer: &Answer, now: Instant) {
-        let window_ms = self.window_ms();
-        match answer.status {
-            403 if !answer.has_quota() => {
-                let sent = flight.map_or(now, |flight| flight.sent);
-                let first_ms = self.policy.denied_ms;
-                self.denial.deny(sent, answer.retry_after_ms, first_ms, now);
-                return;
-            }
-            429 if refused_by_day(flight, answer, window_ms) => {
-                if answer.daily_left.is_none() || answer.remaining == Some(0) {
-                    self.gate.close(answer.reset_ms, window_ms, now);
-                }
-            }
-            429 if never_fits(answer) => {}
-            429 => {
-                let wait_ms = answer.retry_after_ms.max(answer.reset_ms);
-                self.gate.close(wait_ms, window_ms, now);
-                if let Some(limit) = self.known_limit() {
-                    self.others.refused(limit, now, window_ms);
-                }
-            }
-            503 => {
-                if answer.retry_after_ms.is_some() {
-                    self.gate.close(answer.retry_after_ms, window_ms, now);
-                }
-            }
-            _ => self.gate.passed(),
-        }
-        if let Some(flight) = flight {
-            self.denial.passed(flight.sent);
-        }
-    }
-
-    fn land_write(&mut self, flight: &Flight, answer: &Answer, now: Now) {
-        let refused = matches!(answer.status, 403 | 429 | 503);
-        let landed = Landed {
-            cost: flight.cost,
-            sent: flight.sent,
-            charged: !refused,
-        };
-        let window_ms = self.window_ms();
-        let by_day = answer.status == 429 && refused_by_day(Some(flight), answer, window_ms);
-        if by_day {
-            let wait = answer.retry_after_ms;
-            self.day
-                .refuse(landed, answer.daily_left, wait, &self.policy, now);
-        } else {
-            self.day.land(landed, answer.daily_left, &self.policy, now);
-        }
-    }
-
-    /// Milliseconds until the window may have room for a request, 0 if it has.
-    fn window_wait_ms(&self, ask: &Ask, now: Instant) -> u32 {
-        let gate_ms = self.gate.wait_ms(now);
-        if gate_ms > 0 {
-            return gate_ms;
-        }
-        if self.denial.streak() > 0 && self.flights.flying() > 0 {
-            return self.hint_ms();
-        }
-        let limit = self.limit_or_one();
-        let left_to_others = self.left_to_others(limit);
-        let held = self.flights.held();
-        let wanted = held.saturating_add(ask.cost.get());
-        // A request that is larger than what others leave goes when nothing else is held.
-        let alone = held == 0 && left_to_others <= self.policy.others;
-        let wanted_of_all = wanted.saturating_add(left_to_others);
-        if alone || wanted_of_all < limit {
-            return 0;
-        }
-        if wanted_of_all == limit {
-            return self.last_permit_wait_ms(limit, now);
-        }
-        let terms = self.terms();
-        let mut next = self.flights.next_return(&terms);
-        if wanted <= limit {
-            next = earlier(next, self.others.next_change());
-        }
-        let by_time = next.map(|next| denial::narrow(next.saturating_since(now)));
-        match by_time {
-            Some(wait_ms) if self.flights.flying() == 0 => wait_ms.max(1),
-            Some(wait_ms) => wait_ms.min(self.hint_ms()).max(1),
-            None => self.hint_ms(),
-        }
-    }
-
     /// Permits of a window that are not this pacer's to spend.
     fn left_to_others(&self, limit: u32) -> u32 {
         let by_policy = self.policy.others.min(limit.saturating_sub(1));
@@ -462,54 +318,6 @@ impl<const FLIGHTS: usize> Pacer<FLIGHTS> {
     /// The limit, or one request at a time until it is known.
     fn limit_or_one(&self) -> u32 {
         self.known_limit().unwrap_or(1)
-    }
-
-    /// The last permit of a window is worth more at its end: if it lands in the next window, that
-    /// window is known to be open a round trip sooner. So it is kept until it might, where a round
-    /// trip costs more of a window than one permit is worth.
-    fn last_permit_wait_ms(&self, limit: u32, now: Instant) -> u32 {
-        if self.policy.counting != Counting::FromFirst || self.policy.transit_spread_ms.is_some() {
-            return 0;
-        }
-        let Some(next) = self.opener.next(limit, &self.terms()) else {
-            return 0;
-        };
-        match denial::narrow(next.saturating_since(now)) {
-            // A newer window's opener may be among those under way.
-            0 if self.flights.flying() > 0 => self.hint_ms(),
-            wait_ms => wait_ms,
-        }
-    }
-
-    /// How long to wait for answers before asking again, where no time is known.
-    fn hint_ms(&self) -> u32 {
-        (self.window_ms() >> 4).clamp(1, LONGEST_HINT_MS)
-    }
-
-    /// Writes go before reads of the same priority once few are left of the day.
-    fn rank(&self, ask: &Ask, write: bool) -> usize {
-        let pressed = write
-            && self
-                .day
-                .left()
-                .is_some_and(|left| left <= self.policy.writes_first_below);
-        ask.priority.rank(pressed)
-    }
-
-    fn note_waiting(&mut self, rank: usize, wait_ms: u32, now: Instant) {
-        if let Some(waiting) = self.waiting.get_mut(rank) {
-            let back = math::widen(wait_ms).saturating_add(GRACE_MS);
-            *waiting = (*waiting).max(now.saturating_add(back));
-        }
-    }
-
-    /// Milliseconds for which a request of a higher rank, which was told to wait, goes first.
-    fn wait_for_higher(&self, rank: usize, now: Instant) -> Option<u32> {
-        let higher = self.waiting.iter().skip(rank.saturating_add(1)).max()?;
-        match denial::narrow(higher.saturating_since(now)) {
-            0 => None,
-            wait_ms => Some(wait_ms),
-        }
     }
 
     /// The limit in force, as far as is known.
@@ -539,39 +347,7 @@ impl<const FLIGHTS: usize> Pacer<FLIGHTS> {
     }
 }
 
-/// Whether a 429 comes from the day's quota: it was a write, and fewer are left than it costs; or
-/// no word of the day, but a wait that no window explains.
-fn refused_by_day(flight: Option<&Flight>, answer: &Answer, window_ms: u32) -> bool {
-    let Some(flight) = flight.filter(|flight| flight.write) else {
-        return false;
-    };
-    match answer.daily_left {
-        Some(left) => left < flight.cost,
-        None => answer
-            .retry_after_ms
-            .is_some_and(|wait| wait > window_ms.saturating_mul(2)),
-    }
-}
-
-/// Whether a 429 is of a request that can never fit: quota headers, and no time to come back.
-fn never_fits(answer: &Answer) -> bool {
-    answer.has_quota() && answer.remaining != Some(0) && answer.retry_after_ms.is_none()
-}
-
-fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
-    match (one, other) {
-        (Some(one), Some(other)) => Some(one.min(other)),
-        (one, other) => one.or(other),
-    }
-}
-
 /// A ticket's slot fits 16 bits.
 const MOST_FLIGHTS: usize = 1 << 16;
-/// How long a request that was told to wait goes before lower ones after its time has come.
-const GRACE_MS: u64 = 10;
-/// An answer comes, if at all, within the time of a round trip.
-const LONGEST_HINT_MS: u32 = 1_000;
-const _: () = assert!(LONGEST_HINT_MS < DAY_MS, "a hint is no wait");
-
 #[cfg(test)]
 mod tests;

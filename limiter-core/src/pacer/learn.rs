@@ -1,0 +1,137 @@
+//! What a pacer does with an answer: what it learns of the limits, and which refusals it heeds.
+
+use super::day::Landed;
+use super::flights::{Flight, Landing};
+use super::{Answer, Counting, Pacer};
+use crate::time::{Instant, Now};
+
+impl<const FLIGHTS: usize> Pacer<FLIGHTS> {
+    /// What an answer says of its request's permits.
+    pub(super) fn landing(&self, answer: &Answer) -> Landing {
+        let from_first = self.policy.counting == Counting::FromFirst;
+        // A request that was refused is not counted, at least where the counting is known.
+        let charged = match answer.status {
+            429 => !from_first,
+            403 | 503 => answer.has_quota() || !from_first,
+            _ => true,
+        };
+        let window_ms = self.window_ms();
+        let hold_ms = match answer.reset_ms {
+            // SPEC W6 bounds what may be told; beyond that it is no reset of this window.
+            Some(reset_ms) if from_first && reset_ms > 0 => {
+                reset_ms.min(window_ms.saturating_mul(2))
+            }
+            _ => window_ms,
+        };
+        // Nothing left may also be less than nothing, after a limit was lowered.
+        let used = match (answer.limit.or(self.known_limit()), answer.remaining) {
+            (Some(limit), Some(remaining)) if remaining > 0 && remaining < limit => {
+                Some(limit.saturating_sub(remaining))
+            }
+            _ => None,
+        };
+        Landing {
+            hold_ms,
+            used,
+            charged,
+            restarts: from_first,
+        }
+    }
+
+    /// Takes the limit of an answer to a request at least as late as the last one heeded.
+    pub(super) fn learn_limit(&mut self, answer: &Answer, sent: Instant) {
+        if let Some(limit) = answer.limit
+            && sent >= self.limit_sent
+        {
+            self.limit = Some(limit);
+            self.limit_sent = sent;
+        }
+    }
+
+    /// Learns the length of the window where it is not told: the longest reset is nearest to it.
+    pub(super) fn learn_window(&mut self, answer: &Answer) {
+        if self.policy.window_ms.is_some() {
+            return;
+        }
+        let Some(seen) = answer.window_ms.or(answer.reset_ms).filter(|&ms| ms > 0) else {
+            return;
+        };
+        let before = self.window_ms();
+        if self.learned_window_ms.is_none_or(|known| seen > known) {
+            self.learned_window_ms = Some(seen);
+            self.flights.lengthen(seen.saturating_sub(before));
+        }
+    }
+
+    /// Heeds what an answer says beyond its own request: refusals, for everyone.
+    pub(super) fn heed(&mut self, flight: Option<&Flight>, answer: &Answer, now: Instant) {
+        let window_ms = self.window_ms();
+        match answer.status {
+            403 if !answer.has_quota() => {
+                let sent = flight.map_or(now, |flight| flight.sent);
+                let first_ms = self.policy.denied_ms;
+                self.denial.deny(sent, answer.retry_after_ms, first_ms, now);
+                return;
+            }
+            429 if refused_by_day(flight, answer, window_ms) => {
+                if answer.daily_left.is_none() || answer.remaining == Some(0) {
+                    self.gate.close(answer.reset_ms, window_ms, now);
+                }
+            }
+            429 if never_fits(answer) => {}
+            429 => {
+                let wait_ms = answer.retry_after_ms.max(answer.reset_ms);
+                self.gate.close(wait_ms, window_ms, now);
+                if let Some(limit) = self.known_limit() {
+                    self.others.refused(limit, now, window_ms);
+                }
+            }
+            503 => {
+                if answer.retry_after_ms.is_some() {
+                    self.gate.close(answer.retry_after_ms, window_ms, now);
+                }
+            }
+            _ => self.gate.passed(),
+        }
+        if let Some(flight) = flight {
+            self.denial.passed(flight.sent);
+        }
+    }
+
+    pub(super) fn land_write(&mut self, flight: &Flight, answer: &Answer, now: Now) {
+        let refused = matches!(answer.status, 403 | 429 | 503);
+        let landed = Landed {
+            cost: flight.cost,
+            sent: flight.sent,
+            charged: !refused,
+        };
+        let window_ms = self.window_ms();
+        let by_day = answer.status == 429 && refused_by_day(Some(flight), answer, window_ms);
+        if by_day {
+            let wait = answer.retry_after_ms;
+            self.day
+                .refuse(landed, answer.daily_left, wait, &self.policy, now);
+        } else {
+            self.day.land(landed, answer.daily_left, &self.policy, now);
+        }
+    }
+}
+
+/// Whether a 429 comes from the day's quota: it was a write, and fewer are left than it costs; or
+/// no word of the day, but a wait that no window explains.
+fn refused_by_day(flight: Option<&Flight>, answer: &Answer, window_ms: u32) -> bool {
+    let Some(flight) = flight.filter(|flight| flight.write) else {
+        return false;
+    };
+    match answer.daily_left {
+        Some(left) => left < flight.cost,
+        None => answer
+            .retry_after_ms
+            .is_some_and(|wait| wait > window_ms.saturating_mul(2)),
+    }
+}
+
+/// Whether a 429 is of a request that can never fit: quota headers, and no time to come back.
+fn never_fits(answer: &Answer) -> bool {
+    answer.has_quota() && answer.remaining != Some(0) && answer.retry_after_ms.is_none()
+}
