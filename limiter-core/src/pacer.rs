@@ -43,9 +43,11 @@
 //! | response | what the pacer does |
 //! |---|---|
 //! | 429 by the window | everyone waits for `retry-after`, else the reset, else a growing number of windows; others are left more for a while |
+//! | 429 with room left and no wait | the same: a limit of which no header tells |
+//! | a wait or a reset of 0 | none is told: some services round down |
 //! | 429 to a write, with fewer of the day's writes left than it costs | writes stop until `retry-after`, else the service's midnight; reads go on |
 //! | 429 to a write, no daily header, a wait of more than two windows | both |
-//! | 429 with room left and no wait | nothing: the request costs more than it may, and is the caller's to mend |
+//! | 429 to a request that costs more than the limit | nothing: it is the caller's to mend, and stopped from then on |
 //! | 403 without quota headers | everyone stops for a long time that grows with each one, see [`Pacer::denial`] |
 //! | 403 with them | nothing: the service itself said no |
 //! | 503 with `retry-after` | everyone waits for it |
@@ -85,7 +87,7 @@ use crate::time::{Instant, Now};
 ///
 /// `FLIGHTS` is the number of requests that can be without an answer at once, at least 2. It also
 /// bounds the burst: with fewer slots than the limit, answered requests share slots, which costs
-/// some throughput and never a refusal. A pacer has 56 bytes for each, and about 300 besides.
+/// some throughput and never a refusal. A pacer has 56 bytes for each, and about 400 besides.
 ///
 /// Every method is *O*(`FLIGHTS`), does not allocate, block or panic, and reads no clock.
 /// Monotonic time that goes backwards lengthens no wait beyond what it could have been at most.

@@ -141,8 +141,10 @@ impl Day {
             self.refusals = 0;
         }
         let Some(told) = left else {
-            // No word of a day: there may be none. A count that is known goes on.
-            self.probing = false;
+            // Judged, and no word of a day: there may be none. A count that is known goes on.
+            if write.judged {
+                self.probing = false;
+            }
             if write.charged {
                 self.charge(write.cost);
             }
@@ -291,6 +293,8 @@ pub(super) struct Landed {
     pub cost: u32,
     pub sent: Instant,
     pub charged: bool,
+    /// Whether a limiter had its say: its quota is told, or the service was content.
+    pub judged: bool,
 }
 
 /// 2^12 s: a good hour.

@@ -75,26 +75,40 @@ impl<const FLIGHTS: usize> Pacer<FLIGHTS> {
             }
             429 if refused_by_day(flight, answer, window_ms) => {
                 if answer.daily_left.is_none() || answer.remaining == Some(0) {
-                    self.gate.close(answer.reset_ms, window_ms, now);
+                    self.gate.close(told_wait(answer.reset_ms), window_ms, now);
                 }
+                return;
             }
-            429 if never_fits(answer) => {}
             429 => {
-                let wait_ms = answer.retry_after_ms.max(answer.reset_ms);
-                self.gate.close(wait_ms, window_ms, now);
-                if let Some(limit) = self.known_limit() {
-                    self.others.refused(limit, now, window_ms);
+                if !never_fits(flight, answer) {
+                    self.close_gate(flight, answer, now);
                 }
+                return;
             }
             503 => {
-                if answer.retry_after_ms.is_some() {
-                    self.gate.close(answer.retry_after_ms, window_ms, now);
+                if let Some(wait_ms) = told_wait(answer.retry_after_ms) {
+                    self.gate.close(Some(wait_ms), window_ms, now);
                 }
+                return;
             }
             _ => self.gate.passed(),
         }
         if let Some(flight) = flight {
             self.denial.passed(flight.sent);
+        }
+    }
+
+    /// A 429 by the window, or by a limit that no header tells of. `retry-after` goes before the
+    /// reset, as the draft demands; a reset counts only if the window has no room for the request.
+    fn close_gate(&mut self, flight: Option<&Flight>, answer: &Answer, now: Instant) {
+        let cost = flight.map_or(1, |flight| flight.cost);
+        let full = answer.remaining.is_none_or(|left| left < cost);
+        let reset = told_wait(answer.reset_ms).filter(|_| full);
+        let wait_ms = told_wait(answer.retry_after_ms).or(reset);
+        let window_ms = self.window_ms();
+        self.gate.close(wait_ms, window_ms, now);
+        if let Some(limit) = self.known_limit() {
+            self.others.refused(limit, now, window_ms);
         }
     }
 
@@ -104,6 +118,7 @@ impl<const FLIGHTS: usize> Pacer<FLIGHTS> {
             cost: flight.cost,
             sent: flight.sent,
             charged: !refused,
+            judged: answer.has_quota() || answer.status < 400,
         };
         let window_ms = self.window_ms();
         let by_day = answer.status == 429 && refused_by_day(Some(flight), answer, window_ms);
@@ -131,7 +146,15 @@ fn refused_by_day(flight: Option<&Flight>, answer: &Answer, window_ms: u32) -> b
     }
 }
 
-/// Whether a 429 is of a request that can never fit: quota headers, and no time to come back.
-fn never_fits(answer: &Answer) -> bool {
-    answer.has_quota() && answer.remaining != Some(0) && answer.retry_after_ms.is_none()
+/// Whether a 429 is of a request that costs more than the whole window: waiting does not help.
+fn never_fits(flight: Option<&Flight>, answer: &Answer) -> bool {
+    let (Some(flight), Some(limit)) = (flight, answer.limit) else {
+        return false;
+    };
+    flight.cost > limit && answer.retry_after_ms.is_none()
+}
+
+/// A wait as it is told; one of 0 is none, for services that round down tell that too.
+fn told_wait(wait_ms: Option<u32>) -> Option<u32> {
+    wait_ms.filter(|&wait_ms| wait_ms > 0)
 }

@@ -22,6 +22,32 @@ fn sends_a_first_write_alone_to_learn_what_is_left() {
 }
 
 #[test]
+fn learns_nothing_of_the_day_from_an_error_of_the_service() {
+    let mut pacer = Pacer::<8>::new(told());
+    let first = go(&mut pacer, write(), utc_at(0));
+    pacer.answered(first, &Answer::bare(502), utc_at(50));
+    let _ = go(&mut pacer, write(), utc_at(50));
+    assert_eq!(
+        wait(&mut pacer, write(), utc_at(50)),
+        125,
+        "still one by one"
+    );
+    let served = go(&mut pacer, read(), utc_at(50));
+    pacer.answered(served, &counted(1, 2_000), utc_at(60));
+    wait(&mut pacer, write(), utc_at(60));
+}
+
+#[test]
+fn paces_writes_by_the_window_alone_where_the_service_has_no_day() {
+    let mut pacer = Pacer::<8>::new(told());
+    let first = go(&mut pacer, write(), utc_at(0));
+    pacer.answered(first, &counted(1, 2_000), utc_at(50));
+    let _ = go(&mut pacer, write(), utc_at(50));
+    let _ = go(&mut pacer, write(), utc_at(50));
+    assert_eq!(pacer.status().daily_left, None);
+}
+
+#[test]
 fn stops_writes_at_the_last_one_and_lets_reads_go_on() {
     let mut pacer = Pacer::<8>::new(told());
     land(&mut pacer, 1, utc_at(0));

@@ -95,14 +95,60 @@ fn takes_a_long_wait_without_a_word_of_the_day_for_the_day_and_pauses_reads_for_
 
 #[test]
 fn waits_for_nobody_after_a_429_of_a_request_that_can_never_fit() {
-    let mut pacer = Pacer::<8>::new(told());
+    let mut pacer = Pacer::<8>::new(PacerPolicy::LEARN);
+    let dear = read().with_cost(NonZeroU32::new(21).unwrap());
     let too_dear = Answer {
         remaining: Some(3),
         retry_after_ms: None,
         ..over_limit(2_000)
     };
-    refuse(&mut pacer, read(), &too_dear, at(0));
-    let _ = go(&mut pacer, read(), at(0));
+    refuse(&mut pacer, dear, &too_dear, at(0));
+    assert_eq!(stop(&mut pacer, dear, at(0)), Stop::NEVER_FITS);
+}
+
+#[test]
+fn waits_in_growing_steps_for_a_limit_of_which_no_header_tells() {
+    let mut pacer = Pacer::<8>::new(told());
+    let hidden = Answer {
+        remaining: Some(15),
+        retry_after_ms: None,
+        ..over_limit(1_000)
+    };
+    refuse(&mut pacer, read(), &hidden, at(0));
+    assert_eq!(wait(&mut pacer, read(), at(0)), 2_000);
+    refuse(&mut pacer, read(), &hidden, at(2_000));
+    assert_eq!(wait(&mut pacer, read(), at(2_000)), 4_000);
+}
+
+#[test]
+fn takes_a_wait_of_0_for_none_and_a_retry_after_for_more_than_a_reset() {
+    let mut pacer = Pacer::<8>::new(told());
+    let zero = Answer {
+        retry_after_ms: Some(0),
+        ..over_limit(1_000)
+    };
+    refuse(&mut pacer, read(), &zero, at(0));
+    assert_eq!(wait(&mut pacer, read(), at(0)), 1_000, "the reset");
+    let both = Answer {
+        retry_after_ms: Some(3_000),
+        ..over_limit(60_000)
+    };
+    refuse(&mut pacer, read(), &both, at(1_000));
+    assert_eq!(wait(&mut pacer, read(), at(1_000)), 3_000);
+}
+
+#[test]
+fn goes_on_one_by_one_after_a_denial_until_a_request_is_served() {
+    let mut pacer = Pacer::<8>::new(told().with_denied(1_000));
+    refuse(&mut pacer, read(), &Answer::bare(403), at(0));
+    refuse(&mut pacer, read(), &over_limit(2_000), at(1_250));
+    assert_eq!(
+        pacer.denial(at(1_250)).unwrap().times,
+        1,
+        "a 429 is no pardon"
+    );
+    refuse(&mut pacer, read(), &Answer::bare(403), at(3_250));
+    assert_eq!(pacer.denial(at(3_250)).unwrap().times, 2);
 }
 
 #[test]
