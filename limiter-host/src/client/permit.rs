@@ -1,8 +1,8 @@
 //! The right to send one request, now.
 
 use super::shared::Inner;
+use limiter_core::Now;
 use limiter_core::pacer::{Answer, Ticket};
-use limiter_core::{Instant, Now};
 use std::fmt;
 use std::sync::Arc;
 
@@ -15,21 +15,25 @@ pub struct Permit {
     inner: Arc<Inner>,
     ticket: Option<Ticket>,
     sending: bool,
+    /// The last reading of the clock.
+    at: Now,
 }
 
 impl Permit {
-    pub(super) const fn new(inner: Arc<Inner>, ticket: Ticket) -> Self {
+    pub(super) const fn new(inner: Arc<Inner>, ticket: Ticket, at: Now) -> Self {
         Self {
             inner,
             ticket: Some(ticket),
             sending: false,
+            at,
         }
     }
 
     /// The request goes out now.
     pub fn sending(&mut self) {
-        if let (Some(ticket), Ok(now)) = (&self.ticket, self.inner.clock.now()) {
-            self.inner.pacer().sent(ticket, now);
+        self.read_clock();
+        if let Some(ticket) = &self.ticket {
+            self.inner.pacer().sent(ticket, self.at);
         }
         self.sending = true;
     }
@@ -41,10 +45,8 @@ impl Permit {
 
     /// The answer came. `read` gets the moment, to read it by.
     pub fn answered(mut self, read: impl FnOnce(Now) -> Answer) -> Answer {
-        let now = self.inner.clock.now();
-        // An answer that cannot be dated is heeded as of the clock's origin: the pacer follows
-        // time that goes backwards.
-        let now = now.unwrap_or(Now::new(Instant::ZERO, None));
+        self.read_clock();
+        let now = self.at;
         let answer = read(now);
         if let Some(ticket) = self.ticket.take() {
             let mut pacer = self.inner.pacer();
@@ -53,6 +55,13 @@ impl Permit {
         }
         self.inner.wake();
         answer
+    }
+
+    /// A clock that cannot be read stands still: what the answer says is heeded all the same.
+    fn read_clock(&mut self) {
+        if let Ok(now) = self.inner.clock.now() {
+            self.at = now;
+        }
     }
 }
 

@@ -47,8 +47,6 @@ impl<B: Clone> Replay<B> for Retries {
 /// Whether a request that was answered so may be sent again, once the pacer lets it go.
 pub(super) fn may_repeat(method: &Method, answer: &Answer) -> bool {
     match answer.status {
-        // Room left and no time to come back: it costs more than it may (SPEC O4).
-        429 if answer.remaining != Some(0) && answer.has_quota() => answer.retry_after_ms.is_some(),
         429 => true,
         503 => answer.retry_after_ms.is_some() && method.is_idempotent(),
         _ => false,
@@ -62,11 +60,8 @@ mod tests {
     #[test]
     fn repeats_what_was_not_executed_or_may_be_twice() {
         let refused = Answer::bare(429);
-        let mut too_dear = Answer::bare(429);
-        too_dear.remaining = Some(5);
         let mut busy = Answer::bare(503);
         assert!(may_repeat(&Method::POST, &refused));
-        assert!(!may_repeat(&Method::POST, &too_dear));
         assert!(!may_repeat(&Method::GET, &busy), "no time is told");
         busy.retry_after_ms = Some(1_000);
         assert!(may_repeat(&Method::PUT, &busy));

@@ -235,7 +235,7 @@ impl SharedPacer {
             Verdict::Go(ticket) => {
                 let waited = now.monotonic().saturating_since(started);
                 observe::waited(ask, Duration::from_millis(waited));
-                Ok(Step::Go(Permit::new(Arc::clone(&self.inner), ticket)))
+                Ok(Step::Go(Permit::new(Arc::clone(&self.inner), ticket, now)))
             }
             Verdict::Wait(millis) => {
                 let wait = Duration::from_millis(u64::from(millis));

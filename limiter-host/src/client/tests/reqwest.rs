@@ -8,7 +8,7 @@ use axum::routing::any;
 use reqwest_middleware::ClientBuilder;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// A server that refuses every other request, without asking for a long wait.
+/// A server that refuses every other request.
 async fn start() -> (String, Arc<AtomicU32>) {
     let count = Arc::new(AtomicU32::new(0));
     let seen = Arc::clone(&count);
@@ -16,7 +16,7 @@ async fn start() -> (String, Arc<AtomicU32>) {
         let nth = seen.fetch_add(1, Ordering::SeqCst);
         async move {
             if nth.is_multiple_of(2) {
-                (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "0")]).into_response()
+                (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "2")]).into_response()
             } else {
                 "served".into_response()
             }
@@ -29,7 +29,8 @@ async fn start() -> (String, Arc<AtomicU32>) {
     (format!("http://{address}/"), count)
 }
 
-#[tokio::test]
+// Time is paused: it jumps over the waits, while the connection is real.
+#[tokio::test(start_paused = true)]
 async fn sends_again_through_reqwest_what_was_refused() {
     let (url, count) = start().await;
     let pacer = SharedPacer::new(told(Plan::ENTERPRISE), tokio_clock());
