@@ -72,6 +72,7 @@ macro_rules! suite {
             d8_a_greater_utc_day_advances_to_it_at_midnight_and_refills_once
             d9_a_step_back_over_midnight_refills_nothing
             d9_a_day_that_is_still_smaller_after_24_h_is_advanced_to
+            d9_a_wall_clock_that_stands_still_refills_nothing
             d10_utc_unknown_for_24_h_advances_by_one
             d10_an_unknown_reading_in_between_changes_nothing
             d10b_the_first_advance_has_no_bound_the_next_ones_are_23_h_apart

@@ -109,6 +109,16 @@ pub fn d9_a_day_that_is_still_smaller_after_24_h_is_advanced_to<S: Subject>() {
     assert_eq!(day(&subject), Some(DAY + 1));
 }
 
+pub fn d9_a_wall_clock_that_stands_still_refills_nothing<S: Subject>() {
+    // On any day, and on the last of all.
+    for utc in [NOON, (1 << 39) - 1] {
+        let mut subject = page::<S>();
+        for t_ms in [0, DAY_MS, 1_000, 3 * DAY_MS, DAY_MS, 2 * DAY_MS] {
+            assert_eq!(feed(&mut subject, now(t_ms, Some(utc))), 0, "{t_ms}");
+        }
+    }
+}
+
 pub fn d10_utc_unknown_for_24_h_advances_by_one<S: Subject>() {
     // A calendar that has adopted nothing counts from its first reading.
     let mut subject = page::<S>();
