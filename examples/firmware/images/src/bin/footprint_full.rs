@@ -238,6 +238,7 @@ fn pacer() {
         PacerPolicy::with_limit,
         PacerPolicy::with_window,
         PacerPolicy::with_counting,
+        PacerPolicy::writes,
         PacerPolicy::with_writes,
         PacerPolicy::with_margin,
         PacerPolicy::with_transit_spread,
