@@ -134,7 +134,6 @@ impl Decision {
         }
     }
 
-    #[inline(never)]
     const fn bare(outcome: Outcome, retry_after_ms: u32) -> Self {
         Self {
             receipt: Receipt::NONE,

@@ -55,10 +55,11 @@ pub fn decide(
     now: Now,
 ) -> Decision {
     let at = now.monotonic();
-    if account.abuse.is_blocked()
-        && let Some(refusal) = refuse_blocked(policy, account.abuse, now)
-    {
-        return refusal;
+    if account.abuse.is_blocked() {
+        let wait = blocked_ms(policy, account.abuse, now);
+        if wait > 0 {
+            return Decision::refused(Reason::Blocked, wait);
+        }
     }
 
     let mut window = account.window.settle(at, policy.window_ms);
@@ -142,17 +143,17 @@ pub const fn is_unused_user(policy: &Policy, day: Day, strikes: Strikes, refills
     standing_strikes(policy, strikes, refills).is_none() && day.settle(refills).used() == 0
 }
 
-/// O3: refuses a token that is blocked, unless the block is over (B3, B4, B6).
+/// O3: how long a block still lasts after a request that meets it, in milliseconds; 0 if it is over
+/// (B3, B4, B6).
 #[inline(never)]
-fn refuse_blocked(policy: &Policy, abuse: &mut Abuse, now: Now) -> Option<Decision> {
-    let rule = policy.block.as_ref()?;
+fn blocked_ms(policy: &Policy, abuse: &mut Abuse, now: Now) -> u32 {
+    let Some(rule) = &policy.block else { return 0 };
     let at = now.monotonic();
     *abuse = abuse.settle(at, rule);
-    if !abuse.is_blocked() {
-        return None;
+    if abuse.is_blocked() {
+        *abuse = abuse.hit(at, rule);
     }
-    *abuse = abuse.hit(at, rule);
-    Some(Decision::refused(Reason::Blocked, abuse.blocked_ms(at)))
+    abuse.blocked_ms(at)
 }
 
 /// A request that some limit has no room for, and what it may change.
