@@ -66,7 +66,6 @@ impl Abuse {
         }
     }
 
-    #[inline(never)]
     const fn settle_block(self, now: Instant, rule: &BlockRule) -> Self {
         let until = self.0 & MARK;
         let latest = Self::blocked(now, rule);
@@ -131,7 +130,6 @@ impl Abuse {
     }
 
     /// Whether an offence period runs, or would start in the future.
-    #[inline(never)]
     const fn is_counting(self, now: Instant, rule: &BlockRule) -> bool {
         let start = self.0 & MARK;
         let now = now.as_millis();

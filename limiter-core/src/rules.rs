@@ -169,7 +169,7 @@ struct Excess<'a> {
 impl Excess<'_> {
     /// Refuses the request, unless the daily mode tolerates it (O4, O6, D3): the outcome, and the
     /// wait in milliseconds. Charges nothing.
-    #[inline(never)]
+    #[inline]
     fn judge(
         &mut self,
         policy: &Policy,
