@@ -65,8 +65,9 @@ pub fn decide(
     let mut window = account.window.settle(at, policy.window_ms);
     let cost = request.cost.get();
     let mut fits = window.fits(account.limit, cost);
-    if let Some((day, _)) = &account.daily {
-        fits &= policy.daily.has_room(day.settle(calendar.refills()), cost);
+    if let Some((day, _)) = &mut account.daily {
+        **day = day.settle(calendar.refills());
+        fits &= policy.daily.has_room(**day, cost);
     }
 
     // What fits all limits need not be held against O4: it costs no more than each of them.
@@ -87,7 +88,7 @@ pub fn decide(
     if let Outcome::Admitted = outcome {
         window = window.charge(at, cost);
         if let Some((day, _)) = &mut account.daily {
-            **day = day.settle(calendar.refills()).charge(cost);
+            **day = day.charge(cost);
         }
     }
 
@@ -95,9 +96,8 @@ pub fn decide(
     let mut daily_left = None;
     let mut charged_day = None;
     if let Some((day, _)) = &account.daily {
-        let used = day.settle(calendar.refills()).used();
-        daily_left = Some(policy.daily.limit.saturating_sub(used));
-        charged_day = Some((account.user, calendar.refills()));
+        daily_left = Some(policy.daily.limit.saturating_sub(day.used()));
+        charged_day = Some((account.user, day.refills()));
     }
     Decision {
         receipt: Receipt::new(account.token, window, cost, charged_day),
@@ -168,7 +168,7 @@ struct Excess<'a> {
 
 impl Excess<'_> {
     /// Refuses the request, unless the daily mode tolerates it (O4, O6, D3): the outcome, and the
-    /// wait in milliseconds. Charges nothing.
+    /// wait in milliseconds. Expects window and day settled; charges nothing.
     #[inline]
     fn judge(
         &mut self,
