@@ -6,7 +6,7 @@ use super::pacing::Pacing;
 use super::permit::Permit;
 use crate::clock::SharedClock;
 use limiter_core::pacer::{Ask, DenialState, Pacer, PacerPolicy, PacerStatus, Priority, Verdict};
-use limiter_core::{Instant, Method};
+use limiter_core::{Instant, Method, Now};
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -116,12 +116,7 @@ impl SharedPacer {
         deadline: Option<Instant>,
     ) -> Result<Permit, PaceError> {
         let ask = pacing.ask(method);
-        let started = self
-            .inner
-            .clock
-            .now()
-            .map_err(PaceError::Clock)?
-            .monotonic();
+        let started = self.now()?.monotonic();
         let line = self.line(&ask).lock();
         // Who stands in line shares the deadline: those before have to wait as long.
         let _turn = match deadline {
@@ -164,12 +159,7 @@ impl SharedPacer {
         deadline: Option<Instant>,
     ) -> Result<Permit, PaceError> {
         let ask = pacing.ask(method);
-        let started = self
-            .inner
-            .clock
-            .now()
-            .map_err(PaceError::Clock)?
-            .monotonic();
+        let started = self.now()?.monotonic();
         loop {
             let seen = self.inner.changes.load(Ordering::Relaxed);
             match self.step(&ask, deadline, started)? {
@@ -213,14 +203,13 @@ impl SharedPacer {
         let Some(within) = pacing.within else {
             return Ok(None);
         };
-        let now = self
-            .inner
-            .clock
-            .now()
-            .map_err(PaceError::Clock)?
-            .monotonic();
+        let now = self.now()?.monotonic();
         let millis = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
         Ok(Some(now.saturating_add(millis)))
+    }
+
+    fn now(&self) -> Result<Now, PaceError> {
+        self.inner.clock.now().map_err(PaceError::Clock)
     }
 
     fn step(
@@ -229,7 +218,7 @@ impl SharedPacer {
         deadline: Option<Instant>,
         started: Instant,
     ) -> Result<Step, PaceError> {
-        let now = self.inner.clock.now().map_err(PaceError::Clock)?;
+        let now = self.now()?;
         let verdict = self.inner.pacer().ask(*ask, now);
         match verdict {
             Verdict::Go(ticket) => {
