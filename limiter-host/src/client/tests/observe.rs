@@ -46,6 +46,9 @@ fn traces_a_wait_a_refusal_a_denial_and_a_stop() {
     }
 
     let levels = Arc::new(Mutex::new(Vec::new()));
+    // With one subscriber alone, `tracing` asks the thread that first meets an event whether anyone
+    // listens, and another test's thread says for all that nobody does. With two it asks them.
+    let _second = tracing::Dispatch::new(Levels(Arc::default()));
     tracing::subscriber::with_default(Levels(Arc::clone(&levels)), run);
     let expected = [
         Level::TRACE, // answered 200
