@@ -12,7 +12,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use limiter_host::core::HashKey;
 use limiter_host::middleware::Limited;
-use limiter_host::{LimiterLayer, Locked, SharedClock};
+use limiter_host::{Concurrent, LimiterLayer, SharedClock};
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
@@ -31,7 +31,7 @@ pub struct Peer(pub IpAddr);
 pub struct Gateway {
     listener: TcpListener,
     address: SocketAddr,
-    service: Limited<Backend, Locked>,
+    service: Limited<Backend, Concurrent>,
 }
 
 impl Gateway {
@@ -114,7 +114,11 @@ impl Gateway {
 }
 
 /// A limiter that knows the tokens.
-fn limiter(settings: &Settings, key: &HashKey, clock: &SharedClock) -> Result<Locked, StartError> {
+fn limiter(
+    settings: &Settings,
+    key: &HashKey,
+    clock: &SharedClock,
+) -> Result<Concurrent, StartError> {
     let demo;
     let tokens = match &settings.tokens {
         Some(tokens) => tokens,
@@ -126,18 +130,15 @@ fn limiter(settings: &Settings, key: &HashKey, clock: &SharedClock) -> Result<Lo
     let table = settings
         .table
         .unwrap_or_else(|| TableSize::for_tokens(tokens.len()));
-    let limiter = Locked::new(settings.policy.policy, table.tokens, table.users);
+    let limiter = Concurrent::new(settings.policy.policy, table.tokens, table.users);
     let now = clock.now().map_err(StartError::Clock)?;
-    limiter.with(|limiter| {
-        for entry in tokens {
-            let (token, registration) = entry.registration(key);
-            // Nothing registers it again, so its row must not go.
-            limiter
-                .register(token, registration.pinned(), now)
-                .map_err(StartError::Register)?;
-        }
-        Ok::<(), StartError>(())
-    })?;
+    for entry in tokens {
+        let (token, registration) = entry.registration(key);
+        // Nothing registers it again, so its row must not go.
+        limiter
+            .register(token, registration.pinned(), now)
+            .map_err(StartError::Register)?;
+    }
     Ok(limiter)
 }
 

@@ -38,9 +38,9 @@ impl Default for Settings {
 /// Rows of the limiter's tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TableSize {
-    /// Rows for tokens, 32 bytes each.
+    /// Rows for tokens, 40 bytes each.
     pub tokens: usize,
-    /// Rows for users, 24 bytes each.
+    /// Rows for users, 36 bytes each.
     pub users: usize,
 }
 
