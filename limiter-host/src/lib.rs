@@ -2,6 +2,7 @@
 //!
 //! | module | gives |
 //! |---|---|
+//! | [`awaited`] | [`DecideAsync`], the same of a limiter that may have to wait; how a store is plugged in |
 //! | `client` (feature `client`) | clients that wait instead of being refused: a tower layer, a blocking form |
 //! | [`clock`] | [`SystemClock`]: the operating system's clocks as a limiter wants them |
 //! | [`concurrent`] | [`Concurrent`]: the limiter for all cores of a server |
@@ -24,6 +25,7 @@
 //! | `tracing` | events of the client |
 #![forbid(unsafe_code)]
 
+pub mod awaited;
 #[cfg(feature = "client")]
 pub mod client;
 pub mod clock;
@@ -35,6 +37,7 @@ pub mod decide;
 pub mod middleware;
 pub mod origins;
 
+pub use awaited::DecideAsync;
 pub use clock::{SharedClock, SystemClock};
 pub use concurrent::Concurrent;
 pub use decide::{Decide, Locked};

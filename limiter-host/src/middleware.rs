@@ -15,14 +15,16 @@
 mod body;
 mod credential;
 mod fields;
+mod future;
 mod head;
 mod response;
 mod service;
 
 pub use self::body::LimitedBody;
 pub use self::credential::{ConflictingCredentials, credential};
+pub use self::future::LimitedFuture;
 pub use self::head::Head;
-pub use self::service::{Limited, LimitedFuture};
+pub use self::service::Limited;
 
 use crate::clock::SharedClock;
 use limiter_core::http::Style;
@@ -35,7 +37,8 @@ use std::time::Duration;
 
 /// Limits the callers of an HTTP service.
 ///
-/// `D` is a limiter that threads share ([`Decide`](crate::Decide)). It is kept in an [`Arc`]: clone
+/// `D` is a limiter that threads share: a [`Decide`](crate::Decide), which answers at once, or a
+/// [`DecideAsync`](crate::DecideAsync), which may have to be awaited. It is kept in an [`Arc`]: clone
 /// yours before, to register tokens beside it.
 ///
 /// ```

@@ -2,13 +2,13 @@
 
 use super::Settings;
 use super::fields::{value, write_quota};
-use crate::decide::Decide;
+use crate::awaited::DecideAsync;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use limiter_core::http::{Style, body, headers, seconds};
 use limiter_core::{Decision, Policy, Reason, TokenId};
 
-impl<D: Decide> Settings<D> {
+impl<D: DecideAsync> Settings<D> {
     /// The answer to a refused request.
     pub(super) fn refusal(
         &self,
@@ -78,7 +78,7 @@ impl<D: Decide> Settings<D> {
         if self.style == Style::PAGE {
             const { Policy::pipedrive() }
         } else {
-            self.limiter.policy()
+            self.limiter.current_policy()
         }
     }
 }

@@ -1,20 +1,19 @@
 //! The service: decides, and answers or passes on.
 
-use super::body::LimitedBody;
 use super::credential::{ConflictingCredentials, credential};
+use super::future::{LimitedFuture, State};
 use super::head::Head;
 use super::response::conflict;
 use super::{Event, Settings};
-use crate::decide::Decide;
+use crate::awaited::{DecideAsync, Step};
 use http::{Request, Response};
 use http_body::Body;
-use limiter_core::{Decision, Method, Origin, Outage, TokenId};
-use pin_project_lite::pin_project;
+use limiter_core::{Method, Origin, Outage};
+use std::borrow::{Borrow as _, Cow};
 use std::fmt;
 use std::num::NonZeroU32;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use tower_service::Service;
 
 /// A service behind a limiter; built by [`LimiterLayer`](super::LimiterLayer).
@@ -46,16 +45,18 @@ impl<S: fmt::Debug, D> fmt::Debug for Limited<S, D> {
     }
 }
 
+/// The inner service is cloned when a decision has to be awaited, and only then: the one that was
+/// ready goes with the request, its clone stays behind.
 impl<S, D, B, R> Service<Request<B>> for Limited<S, D>
 where
-    S: Service<Request<B>, Response = Response<R>>,
-    D: Decide,
+    S: Service<Request<B>, Response = Response<R>> + Clone,
+    D: DecideAsync,
     R: Body,
     R::Data: From<&'static str>,
 {
-    type Response = Response<LimitedBody<R>>;
+    type Response = Response<super::LimitedBody<R>>;
     type Error = S::Error;
-    type Future = LimitedFuture<S::Future, D>;
+    type Future = LimitedFuture<S, B, R, D>;
 
     /// Ready when the inner service is: also a refusal waits for that.
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
@@ -63,37 +64,44 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let state = match self.settings.judge(&Head::of(&request)) {
-            Verdict::Pass(decision) => State::Passed {
-                future: self.inner.call(request),
-                decision: Some(decision),
-            },
-            Verdict::Answer(response) => State::Refused {
-                response: Some(response),
-            },
+        let state = match self.settings.ask(&Head::of(&request)) {
+            Err(ConflictingCredentials) => State::refused(conflict()),
+            Ok((asked, Step::Done(decided))) => {
+                match self.settings.conclude(&asked, decided.borrow()) {
+                    Verdict::Pass => State::passed(self.inner.call(request), decided),
+                    Verdict::Answer(response) => State::refused(response),
+                }
+            }
+            Ok((asked, Step::Awaits(deciding))) => {
+                let clone = self.inner.clone();
+                let inner = std::mem::replace(&mut self.inner, clone);
+                State::deciding(deciding, asked, inner, request)
+            }
         };
-        LimitedFuture {
-            state,
-            settings: Arc::clone(&self.settings),
-        }
+        LimitedFuture::new(state, Arc::clone(&self.settings))
     }
 }
 
 /// What becomes of a request.
-enum Verdict {
-    Pass(Decision),
+pub(super) enum Verdict {
+    Pass,
     Answer(Response<&'static str>),
 }
 
-impl<D: Decide> Settings<D> {
-    fn judge(&self, head: &Head<'_>) -> Verdict {
+/// A request as the limiter sees it, and what the limiter says.
+type Asked<D> = (
+    limiter_core::Request,
+    Step<<D as DecideAsync>::Decided, <D as DecideAsync>::Deciding>,
+);
+
+impl<D: DecideAsync> Settings<D> {
+    /// Finds out what is asked for, and asks the limiter.
+    #[inline]
+    fn ask(&self, head: &Head<'_>) -> Result<Asked<D>, ConflictingCredentials> {
         let origin = self.origin.as_ref().map_or(Origin::Api, |of| of(head));
-        let token = match self.token(head, origin) {
-            Ok(token) => token,
-            Err(ConflictingCredentials) => return Verdict::Answer(conflict()),
-        };
+        let shown = self.shown(head, origin)?;
         let request = limiter_core::Request {
-            token,
+            token: shown.as_deref().map(|shown| self.key.token(shown)),
             cost: self.cost.as_ref().map_or(NonZeroU32::MIN, |of| of(head)),
             method: match &self.method {
                 Some(of) => of(head),
@@ -101,31 +109,41 @@ impl<D: Decide> Settings<D> {
             },
             origin,
         };
-        let decision = match self.clock.now() {
-            Ok(now) => self.limiter.check(&request, now),
-            Err(_) => self.limiter.refuse_for(&request, Outage::ClockFailed),
+        let step = match self.clock.now() {
+            Ok(now) => self.limiter.decide(&request, shown.as_deref(), now),
+            Err(_) => Step::Done(self.limiter.refuse(&request, Outage::ClockFailed)),
         };
+        Ok((request, step))
+    }
+
+    /// Tells the hook, and answers a request that does not pass.
+    #[inline]
+    pub(super) fn conclude(
+        &self,
+        request: &limiter_core::Request,
+        decision: &limiter_core::Decision,
+    ) -> Verdict {
         let passes = decision.is_admitted() || self.shadow;
         if let Some(hook) = &self.hook {
             hook(&Event {
-                request: &request,
-                decision: &decision,
+                request,
+                decision,
                 passes,
             });
         }
         if passes {
-            Verdict::Pass(decision)
+            Verdict::Pass
         } else {
-            Verdict::Answer(self.refusal(&decision, token))
+            Verdict::Answer(self.refusal(decision, request.token))
         }
     }
 
-    /// The id of the credential shown; a webhook's is not looked at (O1).
-    fn token(
+    /// The credential shown; a webhook's is not looked at (O1).
+    fn shown<'a>(
         &self,
-        head: &Head<'_>,
+        head: &Head<'a>,
         origin: Origin,
-    ) -> Result<Option<TokenId>, ConflictingCredentials> {
+    ) -> Result<Option<Cow<'a, [u8]>>, ConflictingCredentials> {
         if origin == Origin::Webhook {
             return Ok(None);
         }
@@ -134,82 +152,20 @@ impl<D: Decide> Settings<D> {
             None => credential(head),
         };
         match shown {
-            Ok(shown) => Ok(shown.map(|shown| self.key.token(&shown))),
             Err(_) if self.shadow => Ok(None),
-            Err(conflict) => Err(conflict),
+            shown => shown,
         }
     }
 
-    /// Gives back what a failed request took, if that is wanted.
-    fn refund(&self, decision: Option<Decision>) {
+    /// Gives back what a failed request took, if that is wanted; the refund, if it takes time.
+    pub(super) fn give_back(&self, decided: Option<D::Decided>) -> Option<D::GivingBack> {
         if self.refund
-            && let Some(receipt) = decision.and_then(Decision::into_receipt)
+            && let Some(decided) = decided
             && let Ok(now) = self.clock.now()
+            && let Step::Awaits(giving_back) = self.limiter.give_back(decided, now)
         {
-            self.limiter.refund(receipt, now);
+            return Some(giving_back);
         }
-    }
-}
-
-pin_project! {
-    /// The answer to come.
-    pub struct LimitedFuture<F, D> {
-        #[pin]
-        state: State<F>,
-        settings: Arc<Settings<D>>,
-    }
-}
-
-pin_project! {
-    #[project = StateProjection]
-    enum State<F> {
-        Passed { #[pin] future: F, decision: Option<Decision> },
-        Refused { response: Option<Response<&'static str>> },
-    }
-}
-
-impl<F, D, R, E> Future for LimitedFuture<F, D>
-where
-    F: Future<Output = Result<Response<R>, E>>,
-    D: Decide,
-{
-    type Output = Result<Response<LimitedBody<R>>, E>;
-
-    /// # Panics
-    ///
-    /// When it is polled again after it was ready, as futures may.
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        match this.state.project() {
-            StateProjection::Refused { response } => {
-                let response = response.take().expect("polled after it was ready");
-                Poll::Ready(Ok(response.map(LimitedBody::refusal)))
-            }
-            StateProjection::Passed { future, decision } => {
-                let answer = ready!(future.poll(context));
-                let decision = decision.take();
-                match answer {
-                    Ok(mut response) => {
-                        if let Some(decision) = &decision {
-                            this.settings.report(response.headers_mut(), decision);
-                        }
-                        if response.status().is_server_error() {
-                            this.settings.refund(decision);
-                        }
-                        Poll::Ready(Ok(response.map(LimitedBody::service)))
-                    }
-                    Err(error) => {
-                        this.settings.refund(decision);
-                        Poll::Ready(Err(error))
-                    }
-                }
-            }
-        }
-    }
-}
-
-impl<F, D> fmt::Debug for LimitedFuture<F, D> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("LimitedFuture(..)")
+        None
     }
 }

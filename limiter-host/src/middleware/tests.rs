@@ -1,6 +1,7 @@
 //! The layer around a service that answers what it is told, in virtual time, without a runtime.
 
 mod answers;
+mod awaited;
 mod options;
 
 use super::*;
