@@ -1,6 +1,7 @@
 //! The flags.
 
 use crate::error::StartError;
+use crate::listener::ConnectionLimits;
 use crate::settings::{Settings, TableSize};
 use limiter_host::config::{PolicyFile, TokenFile};
 use std::path::PathBuf;
@@ -15,13 +16,29 @@ pub struct Args {
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
     pub listen: String,
 
+    /// Connections that are open at once; those that idle make room for new ones
+    #[arg(long, value_name = "NUMBER", default_value_t = 4_096, value_parser = number(1, 1 << 20))]
+    pub max_connections: u32,
+
+    /// Bytes of a request's line and headers; above that the answer is 431
+    #[arg(long, value_name = "BYTES", default_value_t = 16_384, value_parser = number(1_024, 1 << 20))]
+    pub max_head: u32,
+
+    /// Bytes of a request's body; above that the answer is 413
+    #[arg(long, value_name = "BYTES", default_value_t = 64 << 20)]
+    pub max_body: u64,
+
+    /// How long a connection may idle, or take to send a request's head
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = number(1, 3_600))]
+    pub idle_timeout: u32,
+
     /// Forward what is admitted to this server; without it the gateway answers by itself
     #[arg(long, value_name = "http://HOST:PORT/PATH")]
     pub upstream: Option<String>,
 
     /// How long the upstream may take without any progress before the answer is 504
-    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600))]
-    pub upstream_timeout: u64,
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = number(1, 3_600))]
+    pub upstream_timeout: u32,
 
     /// The limits, as TOML; without it those of the preset pipedrive
     #[arg(long, value_name = "FILE")]
@@ -57,13 +74,30 @@ impl Args {
         };
         Ok(Settings {
             listen: self.listen.clone(),
+            connections: self.connections(),
             upstream,
-            upstream_timeout: Duration::from_secs(self.upstream_timeout),
+            upstream_timeout: Duration::from_secs(self.upstream_timeout.into()),
             policy,
             tokens,
             table: self.table,
         })
     }
+
+    fn connections(&self) -> ConnectionLimits {
+        ConnectionLimits {
+            // OK because both are at most 2^20.
+            connections: self.max_connections as usize,
+            head_bytes: self.max_head as usize,
+            head_within: Duration::from_secs(self.idle_timeout.into()),
+            body_bytes: self.max_body,
+            ..ConnectionLimits::default()
+        }
+    }
+}
+
+/// Reads a number from `least` to `most`.
+fn number(least: i64, most: i64) -> clap::builder::RangedI64ValueParser<u32> {
+    clap::value_parser!(u32).range(least..=most)
 }
 
 /// Reads `TOKENS,USERS`.

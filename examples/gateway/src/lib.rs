@@ -3,17 +3,20 @@
 //! `cargo run --release -p gateway` serves on 127.0.0.1:8080 and answers by itself; with
 //! `--upstream URL` it is a reverse proxy. The journey of a request:
 //!
-//! 1. [`server`]: accepts the connection, reads the head, notes the peer.
+//! 1. [`listener`]: accepts the connection, reads the head, notes the peer.
 //! 2. `limiter_host::LimiterLayer`: refuses, or lets through with quota headers.
 //! 3. [`upstream`]: the gateway's own answer, or [`proxy`]: another server's, streamed.
 //!
-//! Before that, once: [`args`] reads the flags and files into [`Settings`], and [`demo`] names the
-//! tokens that are known without a file.
+//! Before that, once: [`args`] reads the flags and files into [`Settings`], [`limits`] makes a
+//! limiter of them, and [`server`] puts all together. [`demo`] names the tokens that are known
+//! without a file.
 #![forbid(unsafe_code)]
 
 pub mod args;
 pub mod demo;
 pub mod error;
+pub mod limits;
+pub mod listener;
 pub mod proxy;
 pub mod server;
 pub mod settings;

@@ -8,26 +8,24 @@
 //! - `Location` and bodies pass as they are; nothing in them is rewritten.
 //! - Connections are not upgraded, and `CONNECT` is answered 405.
 
+mod answer;
 mod headers;
 
+pub use self::answer::{AnswerError, AnswerStream};
+
 use self::headers::{hide_connection, identify};
-use crate::server::Peer;
+use crate::listener::{BodyFault, Peer, RequestBody, TOO_LONG_BODY, Watch};
 use crate::upstream::{AnswerBody, json};
-use bytes::Bytes;
-use http_body::{Body, Frame, SizeHint};
 use http_body_util::Either;
 use hyper::body::Incoming;
 use hyper::http::uri::{Authority, PathAndQuery, Scheme};
 use hyper::{Method, Request, Response, StatusCode, Uri, Version};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use std::fmt;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::str::FromStr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 /// The server behind: `http://HOST[:PORT][/PATH]`.
@@ -68,7 +66,7 @@ impl fmt::Display for Upstream {
 pub struct Proxy {
     upstream: Upstream,
     timeout: Duration,
-    client: Client<HttpConnector, Watched>,
+    client: Client<HttpConnector, RequestBody>,
 }
 
 impl Proxy {
@@ -79,23 +77,32 @@ impl Proxy {
         Self {
             upstream,
             timeout,
-            client: Client::builder(TokioExecutor::new()).build_http(),
+            client: Client::builder(TokioExecutor::new())
+                .pool_timer(TokioTimer::new())
+                .pool_idle_timeout(POOL_IDLE)
+                .pool_max_idle_per_host(POOL_CONNECTIONS)
+                .http1_max_buf_size(BUFFER_BYTES)
+                .build_http(),
         }
     }
 
     /// Forwards a request; a failure is an answer, 502 or 504.
-    pub async fn forward(&self, request: Request<Incoming>) -> Response<AnswerBody> {
+    pub async fn forward(&self, request: Request<RequestBody>) -> Response<AnswerBody> {
         if request.method() == Method::CONNECT {
             return json(StatusCode::METHOD_NOT_ALLOWED, METHOD_BODY);
         }
-        let moved = Arc::new(AtomicBool::new(false));
-        let Ok(request) = self.readdress(request, Arc::clone(&moved)) else {
+        let watch = request.body().watch();
+        let Ok(request) = self.readdress(request) else {
             return json(StatusCode::BAD_REQUEST, TARGET_BODY);
         };
         let answer = self.client.request(request);
-        match unless_stuck(self.timeout, &moved, answer).await {
-            Some(Ok(answer)) => returned(answer),
-            Some(Err(_)) => json(StatusCode::BAD_GATEWAY, BAD_GATEWAY_BODY),
+        match unless_stuck(self.timeout, &watch, answer).await {
+            Some(Ok(answer)) => returned(answer, self.timeout),
+            Some(Err(_)) => match watch.fault() {
+                Some(BodyFault::Long) => json(StatusCode::PAYLOAD_TOO_LARGE, TOO_LONG_BODY),
+                Some(BodyFault::Slow) => json(StatusCode::REQUEST_TIMEOUT, TOO_SLOW_BODY),
+                None => json(StatusCode::BAD_GATEWAY, BAD_GATEWAY_BODY),
+            },
             None => json(StatusCode::GATEWAY_TIMEOUT, TIMEOUT_BODY),
         }
     }
@@ -103,9 +110,8 @@ impl Proxy {
     /// The request as the upstream gets it.
     fn readdress(
         &self,
-        request: Request<Incoming>,
-        moved: Arc<AtomicBool>,
-    ) -> Result<Request<Watched>, hyper::http::Error> {
+        request: Request<RequestBody>,
+    ) -> Result<Request<RequestBody>, hyper::http::Error> {
         let (mut parts, body) = request.into_parts();
         let peer = parts.extensions.remove::<Peer>();
         hide_connection(&mut parts.headers);
@@ -113,7 +119,7 @@ impl Proxy {
         parts.uri = self.target(&parts.uri)?;
         parts.version = Version::HTTP_11;
         parts.extensions.clear();
-        Ok(Request::from_parts(parts, Watched { body, moved }))
+        Ok(Request::from_parts(parts, body))
     }
 
     fn target(&self, uri: &Uri) -> Result<Uri, hyper::http::Error> {
@@ -131,66 +137,38 @@ impl Proxy {
 }
 
 /// What the future gives, or `None` once a whole `timeout` has passed in which nothing moved.
-async fn unless_stuck<F: Future>(
-    timeout: Duration,
-    moved: &AtomicBool,
-    future: F,
-) -> Option<F::Output> {
+async fn unless_stuck<F: Future>(timeout: Duration, watch: &Watch, future: F) -> Option<F::Output> {
     let mut future = pin!(future);
     loop {
         match tokio::time::timeout(timeout, &mut future).await {
             Ok(output) => return Some(output),
             // A long upload is no hang.
-            Err(_) if moved.swap(false, Ordering::Relaxed) => {}
+            Err(_) if watch.take_moved() => {}
             Err(_) => return None,
         }
     }
 }
 
 /// The upstream's answer as the client gets it.
-fn returned(mut answer: Response<Incoming>) -> Response<AnswerBody> {
+fn returned(mut answer: Response<Incoming>, timeout: Duration) -> Response<AnswerBody> {
     if answer.status().is_informational() {
         // Nobody asked to switch protocols.
         return json(StatusCode::BAD_GATEWAY, BAD_GATEWAY_BODY);
     }
     hide_connection(answer.headers_mut());
     *answer.version_mut() = Version::HTTP_11;
-    answer.map(Either::Left)
+    answer.map(|body| Either::Left(AnswerStream::new(body, timeout)))
 }
 
-/// A request's body that tells when a part of it went forward.
-#[derive(Debug)]
-struct Watched {
-    body: Incoming,
-    moved: Arc<AtomicBool>,
-}
-
-impl Body for Watched {
-    type Data = Bytes;
-    type Error = hyper::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let polled = Pin::new(&mut self.body).poll_frame(context);
-        if polled.is_ready() {
-            self.moved.store(true, Ordering::Relaxed);
-        }
-        polled
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
+/// Connections to the upstream that are kept while nothing asks for them.
+const POOL_CONNECTIONS: usize = 64;
+const POOL_IDLE: Duration = Duration::from_secs(30);
+/// What a connection to the upstream may buffer; a longer head of an answer is garbage.
+const BUFFER_BYTES: usize = 64 * 1024;
 
 const METHOD_BODY: &str = r#"{"success":false,"error":"method not allowed","errorCode":405}"#;
 const TARGET_BODY: &str = r#"{"success":false,"error":"bad request target","errorCode":400}"#;
+const TOO_SLOW_BODY: &str = r#"{"success":false,"error":"request body too slow","errorCode":408}"#;
 const BAD_GATEWAY_BODY: &str = r#"{"success":false,"error":"bad gateway","errorCode":502}"#;
 const TIMEOUT_BODY: &str = r#"{"success":false,"error":"gateway timeout","errorCode":504}"#;
 
@@ -217,22 +195,22 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn waits_as_long_as_something_moves_and_no_longer() {
         let timeout = Duration::from_secs(30);
-        let moved = AtomicBool::new(false);
+        let watch = Watch::default();
         let upload = async {
             for _ in 0..10 {
                 tokio::time::sleep(Duration::from_secs(29)).await;
-                moved.store(true, Ordering::Relaxed);
+                watch.note_moved();
             }
             "answer"
         };
         let start = tokio::time::Instant::now();
-        assert_eq!(unless_stuck(timeout, &moved, upload).await, Some("answer"));
+        assert_eq!(unless_stuck(timeout, &watch, upload).await, Some("answer"));
         assert_eq!(start.elapsed(), Duration::from_secs(290));
 
-        moved.store(false, Ordering::Relaxed);
+        assert!(watch.take_moved());
         let start = tokio::time::Instant::now();
         let hang = std::future::pending::<()>();
-        assert_eq!(unless_stuck(timeout, &moved, hang).await, None);
+        assert_eq!(unless_stuck(timeout, &watch, hang).await, None);
         assert_eq!(start.elapsed(), timeout);
     }
 

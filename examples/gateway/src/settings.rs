@@ -1,5 +1,6 @@
 //! All that the gateway is told before it starts.
 
+use crate::listener::ConnectionLimits;
 use crate::proxy::Upstream;
 use limiter_host::config::{PolicyFile, TokenEntry};
 use std::time::Duration;
@@ -9,6 +10,8 @@ use std::time::Duration;
 pub struct Settings {
     /// The address to listen on.
     pub listen: String,
+    /// What clients are granted there.
+    pub connections: ConnectionLimits,
     /// Where admitted requests go; without it the gateway answers by itself.
     pub upstream: Option<Upstream>,
     /// How long the upstream may take without any progress.
@@ -26,6 +29,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             listen: "127.0.0.1:8080".to_owned(),
+            connections: ConnectionLimits::default(),
             upstream: None,
             upstream_timeout: Duration::from_secs(30),
             policy: PolicyFile::default(),

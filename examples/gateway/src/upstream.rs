@@ -1,9 +1,9 @@
 //! Who answers what was admitted: the gateway itself, or the server behind it.
 
-use crate::proxy::Proxy;
+use crate::listener::RequestBody;
+use crate::proxy::{AnswerStream, Proxy};
 use bytes::Bytes;
 use http_body_util::{Either, Full};
-use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Request, Response, StatusCode};
 use std::convert::Infallible;
@@ -14,7 +14,7 @@ use std::task::{Context, Poll};
 use tower_service::Service;
 
 /// An answer's body: the upstream's, streamed, or a short text of the gateway's.
-pub type AnswerBody = Either<Incoming, Full<Bytes>>;
+pub type AnswerBody = Either<AnswerStream, Full<Bytes>>;
 
 /// The service behind the limiter.
 #[derive(Clone, Debug)]
@@ -25,7 +25,7 @@ pub enum Backend {
     Proxy(Arc<Proxy>),
 }
 
-impl Service<Request<Incoming>> for Backend {
+impl Service<Request<RequestBody>> for Backend {
     type Response = Response<AnswerBody>;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
@@ -34,7 +34,7 @@ impl Service<Request<Incoming>> for Backend {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<Incoming>) -> Self::Future {
+    fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
         match self {
             Self::Embedded => Box::pin(async { Ok(json(StatusCode::OK, EMBEDDED_BODY)) }),
             Self::Proxy(proxy) => {

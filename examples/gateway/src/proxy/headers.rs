@@ -1,7 +1,7 @@
 //! Header fields at a proxy: those of one connection stay behind (RFC 9110, section 7.6.1), and
 //! some tell the upstream who is asking.
 
-use crate::server::Peer;
+use crate::listener::Peer;
 use hyper::header::{
     CONNECTION, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
     PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VIA,
@@ -39,7 +39,7 @@ pub(super) fn identify(headers: &mut HeaderMap, uri: &Uri, version: Version, pee
     if let Some(host) = asked {
         headers.insert(FORWARDED_HOST, host);
     }
-    if let Some(Peer(address)) = peer
+    if let Some(Peer { address }) = peer
         && let Ok(address) = HeaderValue::from_str(&address.to_string())
     {
         headers.insert(FORWARDED_FOR, address);
@@ -120,7 +120,9 @@ mod tests {
             ("x-forwarded-proto", "https"),
             ("via", "1.1 cache"),
         ]);
-        let peer = Peer(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        let peer = Peer {
+            address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        };
         let uri = Uri::from_static("/v1");
         identify(&mut headers, &uri, Version::HTTP_10, Some(peer));
         let expected = fields(&[

@@ -1,55 +1,8 @@
 //! The program itself: its flags, what it prints, and how it ends.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
-use std::process::{Child, Command, Output, Stdio};
-
-/// A gateway started with flags; ended when dropped.
-struct Program {
-    child: Child,
-    /// What it printed when it was ready.
-    welcome: String,
-}
-
-impl Program {
-    fn start(flags: &[&str]) -> Self {
-        let mut child = command(flags).stdout(Stdio::piped()).spawn().unwrap();
-        let mut output = BufReader::new(child.stdout.take().unwrap());
-        let mut welcome = String::new();
-        while !welcome.contains("Ctrl-C") {
-            let read = output.read_line(&mut welcome).unwrap();
-            assert_ne!(read, 0, "it ended: {welcome}");
-        }
-        Self { child, welcome }
-    }
-
-    /// Sends a request's lines, and reads the answer.
-    fn ask(&self, lines: &str) -> String {
-        let address = self.welcome.split("http://").nth(1).unwrap();
-        let address = address.split([',', '\n']).next().unwrap();
-        let mut stream = TcpStream::connect(address).unwrap();
-        let request = format!("{lines}\r\nhost: h\r\nconnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        answer
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        // It may have ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn command(flags: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_gateway"));
-    command.args(flags).stderr(Stdio::piped());
-    command
-}
+use crate::program::{Program, command, file};
+use std::net::TcpListener;
+use std::process::{Command, Output};
 
 /// A run that is to fail: its exit code and its lines on standard error.
 fn failure(flags: &[&str]) -> (Option<i32>, Vec<String>) {
@@ -61,13 +14,6 @@ fn failure(flags: &[&str]) -> (Option<i32>, Vec<String>) {
     assert!(stdout.is_empty());
     let lines = String::from_utf8(stderr).unwrap();
     (status.code(), lines.lines().map(str::to_owned).collect())
-}
-
-/// A file of this test run.
-fn file(name: &str, text: &str) -> String {
-    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
-    std::fs::write(&path, text).unwrap();
-    path.to_str().unwrap().to_owned()
 }
 
 #[test]

@@ -4,4 +4,6 @@
 mod binary;
 mod forwarding;
 mod limits;
+mod load;
+mod program;
 mod rig;

@@ -1,0 +1,155 @@
+//! Listens on an address and serves its connections, within limits that keep memory bounded and
+//! slow clients from holding what others need.
+//!
+//! | file | what it is about |
+//! |---|---|
+//! | `slots` | how many connections are open, and which one goes when another comes |
+//! | `patience` | the slowest peer that is waited for |
+//! | `connection` | one connection, and the heads of its requests |
+//! | `request_body` | the bodies of its requests |
+
+mod connection;
+mod patience;
+mod request_body;
+mod slots;
+
+pub(crate) use self::connection::TOO_LONG_BODY;
+pub use self::patience::Pace;
+pub use self::request_body::{BodyError, BodyFault, RequestBody, Watch};
+
+use self::patience::Paced;
+use self::slots::Slots;
+use crate::error::StartError;
+use bytes::Bytes;
+use http_body::Body;
+use hyper::{Request, Response};
+use hyper_util::server::graceful::GracefulShutdown;
+use std::convert::Infallible;
+use std::error::Error;
+use std::future::Future;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tower_service::Service;
+
+/// Who asks, beside each request.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer {
+    /// The client's address.
+    pub address: IpAddr,
+}
+
+/// What a listener grants its clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConnectionLimits {
+    /// Connections that are open at once.
+    pub connections: usize,
+    /// Within this time a request's head must have come, after the connection or the last answer.
+    pub head_within: Duration,
+    /// Bytes of a request's head.
+    pub head_bytes: usize,
+    /// Bytes of a request's body.
+    pub body_bytes: u64,
+    /// The slowest body that is read, and the slowest reader of an answer.
+    pub pace: Pace,
+}
+
+impl Default for ConnectionLimits {
+    fn default() -> Self {
+        Self {
+            connections: 4_096,
+            head_within: Duration::from_secs(10),
+            head_bytes: 16 * 1024,
+            body_bytes: 64 << 20,
+            pace: Pace {
+                grace: Duration::from_secs(10),
+                bytes_per_s: 1_024,
+            },
+        }
+    }
+}
+
+/// An address that is listened on.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    socket: TcpListener,
+    address: SocketAddr,
+    limits: ConnectionLimits,
+    slots: Arc<Slots>,
+}
+
+impl Listener {
+    /// Listens; clients may connect from now on, and are served by [`Listener::serve`].
+    pub(crate) async fn bind(address: &str, limits: ConnectionLimits) -> Result<Self, StartError> {
+        let refused = |error| StartError::Listen {
+            address: address.to_owned(),
+            error,
+        };
+        let socket = TcpListener::bind(address).await.map_err(refused)?;
+        Ok(Self {
+            address: socket.local_addr().map_err(refused)?,
+            socket,
+            limits,
+            slots: Slots::new(limits.connections),
+        })
+    }
+
+    pub(crate) const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `end` comes, then takes no more connections, lets requests that are under way
+    /// finish for at most 10 s, and returns.
+    pub(crate) async fn serve<S, B>(self, service: S, end: impl Future<Output = ()>)
+    where
+        S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible>,
+        S: Clone + Send + 'static,
+        S::Future: Send,
+        B: Body<Data = Bytes> + Unpin + Send + 'static,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        let connections = GracefulShutdown::new();
+        let mut end = pin!(end);
+        loop {
+            let (stream, peer) = tokio::select! {
+                accepted = self.socket.accept() => match accepted {
+                    Ok(accepted) => accepted,
+                    Err(_) => {
+                        // The peer went away already, or no file descriptor is left.
+                        self.slots.close_an_idle_one();
+                        tokio::time::sleep(ACCEPT_AGAIN_AFTER).await;
+                        continue;
+                    }
+                },
+                () = &mut end => break,
+            };
+            let slot = tokio::select! {
+                slot = self.slots.take() => slot,
+                () = &mut end => break,
+            };
+            let peer = Peer {
+                address: peer.ip().to_canonical(),
+            };
+            let terms = (self.limits, slot, connections.watcher());
+            let service = service.clone();
+            let stream = self.prepare(stream);
+            tokio::spawn(connection::serve(stream, peer, terms, service));
+        }
+        drop(self.socket);
+        // Past the bound the rest is cut off with the runtime.
+        let _ = tokio::time::timeout(FINISH_WITHIN, connections.shutdown()).await;
+    }
+
+    fn prepare(&self, stream: TcpStream) -> Paced<TcpStream> {
+        // Small answers must not wait for the client's acknowledgement of the last one; where the
+        // system refuses this, they do.
+        let _ = stream.set_nodelay(true);
+        Paced::new(stream, self.limits.pace)
+    }
+}
+
+/// Requests that are under way at the end have this long to finish.
+const FINISH_WITHIN: Duration = Duration::from_secs(10);
+const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(50);

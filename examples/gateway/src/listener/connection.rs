@@ -1,0 +1,111 @@
+//! One connection: heads read within limits, each request handed to the service.
+
+use super::request_body::RequestBody;
+use super::slots::{Slot, Work};
+use super::{ConnectionLimits, Peer};
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::{Either, Full};
+use hyper::body::Incoming;
+use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::Watcher;
+use std::convert::Infallible;
+use std::error::Error;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tower_service::Service;
+
+/// Serves a connection to its end: the client's, an error, the slot's or the listener's.
+pub(super) async fn serve<S, B>(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    peer: Peer,
+    (limits, slot, watcher): (ConnectionLimits, Slot, Watcher),
+    service: S,
+) where
+    S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible>,
+    S: Clone + Send + 'static,
+    S::Future: Send,
+    B: Body<Data = Bytes> + Unpin + Send + 'static,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    let place = slot.clone();
+    let answer = service_fn(move |request: Request<Incoming>| {
+        let work = place.work();
+        let mut service = service.clone();
+        async move {
+            let body = if is_too_long(&request, &limits) {
+                too_long().map(Either::Right)
+            } else {
+                let bound = |body| RequestBody::new(body, limits.body_bytes, limits.pace);
+                let mut request = request.map(bound);
+                request.extensions_mut().insert(peer);
+                let Ok(response) = service.call(request).await;
+                response.map(Either::Left)
+            };
+            Ok::<_, Infallible>(body.map(|body| Working { body, _work: work }))
+        }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.head_within)
+        .max_header_size(limits.head_bytes)
+        .max_buf_size(limits.head_bytes.max(BUFFER_BYTES))
+        .serve_connection(TokioIo::new(stream), answer);
+    let mut connection = pin!(watcher.watch(connection));
+    tokio::select! {
+        // A client that breaks off or sends garbage harms its own connection only.
+        _ = &mut connection => {}
+        () = slot.closed() => {}
+    }
+}
+
+/// Whether a body says that it is longer than a request may be.
+fn is_too_long(request: &Request<Incoming>, limits: &ConnectionLimits) -> bool {
+    request.body().size_hint().lower() > limits.body_bytes
+}
+
+fn too_long() -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::from(TOO_LONG_BODY));
+    *response.status_mut() = StatusCode::PAYLOAD_TOO_LARGE;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+/// An answer's body that keeps its connection at work until it has been sent.
+struct Working<B> {
+    body: B,
+    _work: Work,
+}
+
+impl<B: Body + Unpin> Body for Working<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// What a connection may buffer; a larger head is given as much as it needs.
+const BUFFER_BYTES: usize = 64 * 1024;
+/// Answered to a body that is too long, before or after that shows.
+pub(crate) const TOO_LONG_BODY: &str =
+    r#"{"success":false,"error":"request body too large","errorCode":413}"#;

@@ -1,0 +1,94 @@
+//! The upstream's answer, streamed, and broken off when nothing of it comes.
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use std::error::Error;
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::time::{Instant, Sleep};
+
+/// The body of an upstream's answer.
+#[derive(Debug)]
+pub struct AnswerStream {
+    incoming: Incoming,
+    timeout: Duration,
+    alarm: Option<Pin<Box<Sleep>>>,
+    waiting: bool,
+}
+
+impl AnswerStream {
+    pub(super) const fn new(incoming: Incoming, timeout: Duration) -> Self {
+        Self {
+            incoming,
+            timeout,
+            alarm: None,
+            waiting: false,
+        }
+    }
+
+    /// Waits for the upstream; ready when it has been waited for too long.
+    fn poll_stuck(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let timeout = self.timeout;
+        let alarm = self
+            .alarm
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout)));
+        if !self.waiting {
+            self.waiting = true;
+            alarm.as_mut().reset(Instant::now() + timeout);
+        }
+        alarm.as_mut().poll(context)
+    }
+}
+
+impl Body for AnswerStream {
+    type Data = Bytes;
+    type Error = AnswerError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, AnswerError>>> {
+        match Pin::new(&mut self.incoming).poll_frame(context) {
+            Poll::Ready(frame) => {
+                self.waiting = false;
+                Poll::Ready(frame.map(|frame| frame.map_err(AnswerError::Broken)))
+            }
+            Poll::Pending => {
+                ready!(self.poll_stuck(context));
+                Poll::Ready(Some(Err(AnswerError::Stuck)))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming.size_hint()
+    }
+}
+
+/// Why an answer did not come to its end.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum AnswerError {
+    /// The upstream broke it off, or what it sent is no body.
+    Broken(hyper::Error),
+    /// Nothing of it came for too long.
+    Stuck,
+}
+
+impl fmt::Display for AnswerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Broken(error) => write!(f, "the upstream's answer broke off: {error}"),
+            Self::Stuck => f.write_str("the upstream's answer got stuck"),
+        }
+    }
+}
+
+impl Error for AnswerError {}

@@ -1,0 +1,70 @@
+//! The program itself, started with flags.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+/// A gateway started with flags; ended when dropped.
+pub(crate) struct Program {
+    pub(crate) child: Child,
+    /// What it printed when it was ready.
+    pub(crate) welcome: String,
+}
+
+impl Program {
+    pub(crate) fn start(flags: &[&str]) -> Self {
+        let mut child = command(flags).stdout(Stdio::piped()).spawn().unwrap();
+        let mut output = BufReader::new(child.stdout.take().unwrap());
+        let mut welcome = String::new();
+        while !welcome.contains("Ctrl-C") {
+            let read = output.read_line(&mut welcome).unwrap();
+            assert_ne!(read, 0, "it ended: {welcome}");
+        }
+        Self { child, welcome }
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> &str {
+        let address = self.welcome.split("http://").nth(1).unwrap();
+        address.split([',', '\n']).next().unwrap()
+    }
+
+    /// Sends a request's lines, and reads the answer.
+    pub(crate) fn ask(&self, lines: &str) -> String {
+        let mut stream = TcpStream::connect(self.address()).unwrap();
+        let request = format!("{lines}\r\nhost: h\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
+    /// Memory that it holds at this moment, in KiB; `None` where the system does not tell.
+    pub(crate) fn resident_kib(&self) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
+        let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
+        line.split_whitespace().nth(1)?.parse().ok()
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+pub(crate) fn command(flags: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gateway"));
+    command.args(flags).stderr(Stdio::piped());
+    command
+}
+
+/// A file of this test run.
+pub(crate) fn file(name: &str, text: &str) -> String {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::write(&path, text).unwrap();
+    path.to_str().unwrap().to_owned()
+}
