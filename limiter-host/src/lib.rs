@@ -7,8 +7,10 @@
 //! | [`clock`] | [`SystemClock`]: the operating system's clocks as a limiter wants them |
 //! | [`concurrent`] | [`Concurrent`]: the limiter for all cores of a server |
 //! | [`decide`] | [`Decide`], what a front needs of a limiter; [`Locked`], one behind a mutex |
+//! | [`manage`] | [`Manage`]: tokens and policy, changed through a shared reference |
 //! | [`origins`] | [`PathOrigins`]: where a request comes from, by its path |
 //! | `config` (feature `config`) | policies and tokens from TOML files |
+//! | `resolver` (feature `resolver`) | tokens that are looked up where you keep them, when they are first seen |
 //! | `middleware` (feature `tower`) | `LimiterLayer`, for any tower, axum or hyper service |
 //!
 //! # Features
@@ -21,6 +23,7 @@
 //! | `client-reqwest` | `client::PacerMiddleware`, for `reqwest-middleware` |
 //! | `config` | the module `config` |
 //! | `metrics` | counts of the client, through the `metrics` facade |
+//! | `resolver` | the module `resolver` |
 //! | `tower` | the module `middleware` |
 //! | `tracing` | events of the client |
 #![forbid(unsafe_code)]
@@ -33,18 +36,24 @@ pub mod concurrent;
 #[cfg(feature = "config")]
 pub mod config;
 pub mod decide;
+pub mod manage;
 #[cfg(feature = "tower")]
 pub mod middleware;
 pub mod origins;
+#[cfg(feature = "resolver")]
+pub mod resolver;
 
 pub use awaited::DecideAsync;
 pub use clock::{SharedClock, SystemClock};
 pub use concurrent::Concurrent;
 pub use decide::{Decide, Locked};
 pub use limiter_core as core;
+pub use manage::Manage;
 #[cfg(feature = "tower")]
 pub use middleware::LimiterLayer;
 pub use origins::PathOrigins;
+#[cfg(feature = "resolver")]
+pub use resolver::{BlockingResolver, Lookups, Resolver};
 
 /// The README's examples, compiled and run.
 #[cfg(all(doctest, feature = "tower"))]
