@@ -1,4 +1,4 @@
-//! Policies and tokens from TOML files, with every mistake reported at once and at its place.
+//! Policies and tokens from TOML or JSON files, with every mistake reported at once and at its place.
 //!
 //! A policy file is the preset, the preset with some keys changed, or numbers alone:
 //!
@@ -37,17 +37,43 @@
 //! kind = "api_token"        # the default; or "access_token"
 //! plan = "advanced"         # or: limit = 55
 //! ```
+//!
+//! A [`Config`] is both in one file, and how large the tables are; [`LiveConfig`] keeps a limiter
+//! at what such a file says while it changes:
+//!
+//! ```toml
+//! preset = "pipedrive"
+//!
+//! [table]                   # rows; changes take a restart
+//! tokens = 10000
+//! users = 5000
+//!
+//! [[tokens]]
+//! token = "a1b2c3"
+//! user = "martin"
+//! plan = "advanced"
+//! ```
+//!
+//! A file whose name ends with `.json` holds the same as JSON, dates as strings.
 
+mod apply;
 mod draft;
 mod error;
+mod json_tree;
+mod live;
 mod policy;
 mod reader;
 mod tokens;
+mod toml_tree;
+mod tree;
 mod values;
+mod whole;
 
 pub use self::error::{ConfigError, Mistake};
+pub use self::live::{Changes, LiveConfig, LiveOrigins, ReloadError};
 pub use self::policy::{Plans, PolicyFile};
 pub use self::tokens::{TokenEntry, TokenFile};
+pub use self::whole::{Config, TableRows};
 
 use std::path::Path;
 

@@ -9,7 +9,7 @@
 //! | [`decide`] | [`Decide`], what a front needs of a limiter; [`Locked`], one behind a mutex |
 //! | [`manage`] | [`Manage`]: tokens and policy, changed through a shared reference |
 //! | [`origins`] | [`PathOrigins`]: where a request comes from, by its path |
-//! | `config` (feature `config`) | policies and tokens from TOML files |
+//! | `config` (feature `config`) | policies and tokens from TOML or JSON files, read again when they change |
 //! | `resolver` (feature `resolver`) | tokens that are looked up where you keep them, when they are first seen |
 //! | `middleware` (feature `tower`) | `LimiterLayer`, for any tower, axum or hyper service |
 //!

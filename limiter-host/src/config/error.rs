@@ -25,7 +25,7 @@ pub enum ConfigError {
 }
 
 impl fmt::Display for ConfigError {
-    /// A line for each mistake, `file:line: key: what is wrong`, without an end of line.
+    /// A line for each mistake, `file:line: key: what is wrong` (JSON: `file:line:column: …`), without an end of line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unreadable { file, error } => write!(f, "{file}: {error}"),
@@ -47,8 +47,11 @@ impl Error for ConfigError {}
 pub struct Mistake {
     /// The line, counted from 1.
     pub line: usize,
+    /// The column, in characters from 1, in a JSON file; `None` in a TOML file, whose lines have
+    /// one key each.
+    pub column: Option<usize>,
     /// The key, with those of the tables around it: `plans.advanced.api_token`. Empty where the
-    /// text is not TOML.
+    /// text could not be read.
     pub key: String,
     /// What is wrong. It never repeats a credential.
     pub what: String,
@@ -56,10 +59,13 @@ pub struct Mistake {
 
 impl fmt::Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.key.is_empty() {
-            write!(f, "{}: {}", self.line, self.what)
-        } else {
-            write!(f, "{}: {}: {}", self.line, self.key, self.what)
+        write!(f, "{}", self.line)?;
+        if let Some(column) = self.column {
+            write!(f, ":{column}")?;
         }
+        if !self.key.is_empty() {
+            write!(f, ": {}", self.key)?;
+        }
+        write!(f, ": {}", self.what)
     }
 }

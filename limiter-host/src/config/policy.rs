@@ -7,6 +7,7 @@ use super::reader::{Document, Found, Section};
 use super::values::{length, utc, word};
 use crate::origins::PathOrigins;
 use limiter_core::daily::DailyMode;
+use limiter_core::policy::PolicyBuilder;
 use limiter_core::{Kind, Method, Methods, Origin, Plan, Policy};
 use std::path::Path;
 
@@ -50,9 +51,11 @@ impl PolicyFile {
     /// );
     /// ```
     pub fn parse(text: &str, file: &str) -> Result<Self, ConfigError> {
-        let (document, root) = Document::parse(text);
-        let read = policy_file(&Section::root(&document, &root));
-        document.finish(file, read)
+        let (document, root) = Document::parse(text, file);
+        let root = Section::root(&document, &root);
+        root.allow(&POLICY_KEYS);
+        let read = read_policy(&root, &Plans::none());
+        document.finish(file, read.map(|read| read.file))
     }
 }
 
@@ -86,22 +89,49 @@ impl Plans {
         found.map(|&(_, plan)| plan)
     }
 
+    pub(super) const fn none() -> Self {
+        Self(Vec::new())
+    }
+
+    /// The names that a file gives to plans, whatever else is wrong with it.
+    pub(super) fn named(root: &Section<'_, '_>) -> Self {
+        let mut plans = Self::pipedrive();
+        if let Some(section) = root.section_quietly("plans") {
+            plans
+                .0
+                .extend(section.names().map(|name| (name.to_owned(), Plan::new(0))));
+        }
+        plans
+    }
+
+    /// The name of a plan.
+    pub(super) fn name(&self, plan: Plan) -> Option<&str> {
+        self.iter()
+            .find_map(|(name, known)| (known == plan).then_some(name))
+    }
+
+    /// The same and one more.
+    pub(super) fn with(mut self, name: &str, plan: Plan) -> Self {
+        self.0.push((name.to_owned(), plan));
+        self.0.sort_by_key(|(_, plan)| plan.index());
+        self
+    }
+
     /// Names and plans, in the order of the policy's table.
     pub fn iter(&self) -> impl Iterator<Item = (&str, Plan)> {
         self.0.iter().map(|(name, plan)| (name.as_str(), *plan))
     }
 }
 
-fn policy_file(root: &Section<'_, '_>) -> Option<PolicyFile> {
-    root.allow(&[
-        "preset",
-        "window",
-        "utc_floor",
-        "plans",
-        "daily",
-        "block",
-        "origins",
-    ]);
+/// A policy that was read, and its numbers to go on from.
+pub(super) struct PolicyRead {
+    pub(super) file: PolicyFile,
+    pub(super) builder: PolicyBuilder,
+}
+
+/// Reads the policy's keys, whatever others there are. A plan has the place that it has in
+/// `before`, so that tokens that have it keep it.
+pub(super) fn read_policy(root: &Section<'_, '_>, before: &Plans) -> Option<PolicyRead> {
     let preset = root.has("preset");
     if preset {
         word(root, "preset", &[("pipedrive", ())]);
@@ -122,7 +152,7 @@ fn policy_file(root: &Section<'_, '_>) -> Option<PolicyFile> {
         Plans(Vec::new())
     };
     if let Some(section) = root.section("plans") {
-        read_plans(&section, &mut draft, &mut plans);
+        read_plans(&section, &mut draft, &mut plans, before);
     }
     match root.section_or_off("daily") {
         Some(Some(section)) => read_daily(&section, &mut draft),
@@ -137,21 +167,24 @@ fn policy_file(root: &Section<'_, '_>) -> Option<PolicyFile> {
     let origins = root
         .section("origins")
         .map_or_else(PathOrigins::default, |section| read_origins(&section));
-    Some(PolicyFile {
+    plans.0.sort_by_key(|(_, plan)| plan.index());
+    let file = PolicyFile {
         // An error left over has been noted where it arose.
         policy: draft.builder.build().ok()?,
         plans,
         origins,
-    })
+    };
+    let builder = draft.builder;
+    Some(PolicyRead { file, builder })
 }
 
-fn read_plans(section: &Section<'_, '_>, draft: &mut Draft, plans: &mut Plans) {
-    for (name, plan) in section.sections() {
+fn read_plans(section: &Section<'_, '_>, draft: &mut Draft, plans: &mut Plans, before: &Plans) {
+    let sections = section.sections();
+    let named: Vec<&str> = sections.iter().map(|(name, _)| *name).collect();
+    for (name, plan) in sections {
         plan.allow(&["api_token", "access_token"]);
         let known = plans.find(name);
-        let place = known.or_else(|| Some(Plan::new(u8::try_from(plans.0.len()).ok()?)));
-        let Some(place) = place.filter(|place| usize::from(place.index()) < Policy::MAX_PLANS)
-        else {
+        let Some(place) = known.or_else(|| new_place(name, &named, plans, before)) else {
             plan.note_all(format!("a policy has at most {} plans", Policy::MAX_PLANS));
             continue;
         };
@@ -180,6 +213,20 @@ fn read_plans(section: &Section<'_, '_>, draft: &mut Draft, plans: &mut Plans) {
     if plans.0.is_empty() {
         section.note_all("a policy needs at least one plan");
     }
+}
+
+/// The place of a plan that has none yet: the one it had before; one that none had; one that only a
+/// plan had that is gone.
+fn new_place(name: &str, named: &[&str], plans: &Plans, before: &Plans) -> Option<Plan> {
+    let free = |plan: &Plan| plans.name(*plan).is_none();
+    let wanted = |plan: Plan| before.name(plan).is_some_and(|name| named.contains(&name));
+    let places = || (0..MAX_PLANS).map(Plan::new).filter(free);
+    before
+        .find(name)
+        .filter(free)
+        .or_else(|| places().find(|&place| before.name(place).is_none()))
+        .or_else(|| places().find(|&place| !wanted(place)))
+        .or_else(|| places().next())
 }
 
 fn read_daily(section: &Section<'_, '_>, draft: &mut Draft) {
@@ -337,3 +384,16 @@ fn read_origins(section: &Section<'_, '_>) -> PathOrigins {
     }
     origins
 }
+
+/// The keys of a policy.
+pub(super) const POLICY_KEYS: [&str; 7] = [
+    "preset",
+    "window",
+    "utc_floor",
+    "plans",
+    "daily",
+    "block",
+    "origins",
+];
+#[allow(clippy::cast_possible_truncation, reason = "it is 8")]
+const MAX_PLANS: u8 = Policy::MAX_PLANS as u8;

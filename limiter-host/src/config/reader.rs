@@ -1,40 +1,44 @@
-//! Walks a TOML document and collects mistakes instead of stopping at the first.
+//! Walks a file's tree and collects mistakes instead of stopping at the first.
 //!
 //! Every value is asked for by key and type; what is not there or of another type is `None`, and
 //! has been noted. Messages name types and limits, never the text of a value.
 
 use super::error::{ConfigError, Mistake};
+use super::tree::{Format, Placed, Table, Value};
+use super::{json_tree, toml_tree};
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
-use toml::Spanned;
-use toml::de::{DeTable, DeValue};
 
 /// A document, and what was found wrong with it.
 pub(super) struct Document<'t> {
     text: &'t str,
+    format: Format,
     mistakes: RefCell<Vec<Mistake>>,
-    /// Lines that are not TOML: what was made of them is not judged.
+    /// Lines that could not be read: what was made of them is not judged.
     broken: BTreeSet<usize>,
 }
 
 impl<'t> Document<'t> {
-    /// Parses the text, as well as it can be.
-    pub(super) fn parse(text: &'t str) -> (Self, Spanned<DeTable<'t>>) {
-        let (root, errors) = DeTable::parse_recoverable(text);
+    /// Parses the text, as well as it can be, by the extension of the file's name.
+    pub(super) fn parse(text: &'t str, file: &str) -> (Self, Placed<Table<'t>>) {
+        let format = Format::of(file);
+        let (root, flaws) = match format {
+            Format::Toml => toml_tree::parse(text),
+            Format::Json => json_tree::parse(text),
+        };
         let mut document = Self {
             text,
+            format,
             mistakes: RefCell::default(),
             broken: BTreeSet::new(),
         };
-        for error in errors {
-            let at = error.span().map_or(0, |span| span.start);
-            let line = document.line(at);
-            if document.broken.insert(line) {
-                let (key, what) = (String::new(), error.message().to_owned());
-                document
-                    .mistakes
-                    .get_mut()
-                    .push(Mistake { line, key, what });
+        for flaw in flaws {
+            if !flaw.key.is_empty() {
+                document.note(flaw.at, flaw.key, flaw.what);
+            } else if !document.broken.contains(&document.line(flaw.at)) {
+                document.note(flaw.at, flaw.key, flaw.what);
+                document.broken.insert(document.line(flaw.at));
             }
         }
         (document, root)
@@ -61,11 +65,22 @@ impl<'t> Document<'t> {
         1 + before.iter().filter(|&&byte| byte == b'\n').count()
     }
 
+    /// The column of a byte, in characters from 1; of a TOML file, where a line has one key, none.
+    fn column(&self, at: usize) -> Option<usize> {
+        let before = self.text.get(..at).unwrap_or_default();
+        let line = before.rsplit('\n').next().unwrap_or_default();
+        (self.format == Format::Json).then(|| 1 + line.chars().count())
+    }
+
     fn note(&self, at: usize, key: String, what: impl Into<String>) {
         let line = self.line(at);
         if !self.broken.contains(&line) {
-            let what = what.into();
-            self.mistakes.borrow_mut().push(Mistake { line, key, what });
+            self.mistakes.borrow_mut().push(Mistake {
+                line,
+                column: self.column(at),
+                key,
+                what: what.into(),
+            });
         }
     }
 }
@@ -73,24 +88,20 @@ impl<'t> Document<'t> {
 /// A table of a document, or the document itself.
 pub(super) struct Section<'d, 't> {
     document: &'d Document<'t>,
-    table: &'d DeTable<'t>,
+    table: &'d Table<'t>,
     /// Its own key with a dot at the end; empty for the document.
     path: String,
     at: usize,
 }
 
 /// A value and where it stands.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Found<T> {
-    pub(super) value: T,
-    pub(super) at: usize,
-}
+pub(super) type Found<T> = Placed<T>;
 
 impl<'d, 't> Section<'d, 't> {
-    pub(super) fn root(document: &'d Document<'t>, root: &'d Spanned<DeTable<'t>>) -> Self {
+    pub(super) fn root(document: &'d Document<'t>, root: &'d Placed<Table<'t>>) -> Self {
         Self {
             document,
-            table: root.get_ref(),
+            table: &root.value,
             path: String::new(),
             at: 0,
         }
@@ -98,21 +109,20 @@ impl<'d, 't> Section<'d, 't> {
 
     /// Notes every key that is none of these.
     pub(super) fn allow(&self, keys: &[&str]) {
-        for key in self.table.keys() {
-            let name: &str = key.get_ref();
-            if !keys.contains(&name) {
+        for (key, _) in &self.table.entries {
+            if !keys.contains(&key.value.as_ref()) {
                 let what = format!("unknown key; known are {}", keys.join(", "));
-                self.note(key.span().start, name, what);
+                self.note(key.at, &key.value, what);
             }
         }
     }
 
     pub(super) fn has(&self, key: &str) -> bool {
-        self.table.contains_key(key)
+        self.table.find(key).is_some()
     }
 
-    /// Notes that a key is missing, at the table's own line. A document that is not all TOML may
-    /// have it where it could not be read.
+    /// Notes that a key is missing, at the table's own line. A document that could not all be read
+    /// may have it there.
     pub(super) fn require(&self, key: &str) {
         if !self.has(key) && self.document.broken.is_empty() {
             self.note(self.at, key, "is missing");
@@ -135,54 +145,59 @@ impl<'d, 't> Section<'d, 't> {
     }
 
     pub(super) fn text(&self, key: &str) -> Option<Found<&'d str>> {
-        self.typed(key, "a string", |value| value.as_str())
+        self.typed(key, "a string", Value::as_text)
     }
 
     pub(super) fn flag(&self, key: &str) -> Option<Found<bool>> {
-        self.typed(key, "true or false", DeValue::as_bool)
+        self.typed(key, "true or false", Value::as_flag)
     }
 
     /// A whole number from 0 to 2^32 - 1.
     pub(super) fn number(&self, key: &str) -> Option<Found<u32>> {
-        self.typed(key, "a whole number from 0 to 4294967295", |value| {
-            let integer = value.as_integer()?;
-            u32::from_str_radix(integer.as_str(), integer.radix()).ok()
-        })
+        self.typed(key, "a whole number from 0 to 4294967295", Value::as_number)
     }
 
     /// The value of a key as it stands.
-    pub(super) fn value(&self, key: &str) -> Option<Found<&'d DeValue<'t>>> {
-        let value = self.table.get(key)?;
-        Some(Found {
-            value: value.get_ref(),
-            at: value.span().start,
-        })
+    pub(super) fn value(&self, key: &str) -> Option<Found<&'d Value<'t>>> {
+        let Placed { value, at } = self.table.find(key)?;
+        Some(Found { value, at: *at })
     }
 
     pub(super) fn texts(&self, key: &str) -> Option<Vec<Found<&'d str>>> {
         let wanted = "a list of strings";
-        let list = self.typed(key, wanted, DeValue::as_array)?;
+        let list = self.typed(key, wanted, Value::as_list)?;
         let mut texts = Vec::new();
         for item in list.value.iter() {
-            let at = item.span().start;
-            match item.get_ref().as_str() {
+            let at = item.at;
+            match item.value.as_text() {
                 Some(value) => texts.push(Found { value, at }),
-                None => self.note(at, key, mistyped(wanted, item.get_ref())),
+                None => self.note(at, key, mistyped(wanted, &item.value)),
             }
         }
         Some(texts)
     }
 
     pub(super) fn section(&self, key: &str) -> Option<Self> {
-        let table = self.typed(key, "a table", DeValue::as_table)?;
+        let table = self.typed(key, "a table", Value::as_table)?;
         Some(self.inner(format!("{}{key}.", self.path), table))
+    }
+
+    /// A table, without a word if it is none.
+    pub(super) fn section_quietly(&self, key: &str) -> Option<Self> {
+        let Found { value, at } = self.value(key)?;
+        let value = value.as_table()?;
+        Some(self.inner(format!("{}{key}.", self.path), Found { value, at }))
+    }
+
+    pub(super) fn names(&self) -> impl Iterator<Item = &'d str> {
+        self.table.entries.iter().map(|(key, _)| key.value.as_ref())
     }
 
     /// A table, or `None` where the key says `false`.
     pub(super) fn section_or_off(&self, key: &str) -> Option<Option<Self>> {
         match self.value(key)?.value {
-            DeValue::Boolean(false) => Some(None),
-            DeValue::Table(_) => self.section(key).map(Some),
+            Value::Flag(false) => Some(None),
+            Value::Table(_) => self.section(key).map(Some),
             _ => {
                 self.mistyped(key, "a table or false");
                 None
@@ -192,34 +207,32 @@ impl<'d, 't> Section<'d, 't> {
 
     /// All tables of this table, in the order of the file, with their names.
     pub(super) fn sections(&self) -> Vec<(&'d str, Self)> {
-        let mut keys: Vec<_> = self.table.keys().collect();
-        keys.sort_by_key(|key| key.span().start);
-        let named = |key: &&'d Spanned<_>| {
-            let name: &'d str = std::borrow::Cow::as_ref(key.get_ref());
+        let named = |(key, _): &'d (Placed<Cow<'t, str>>, _)| {
+            let name: &'d str = &key.value;
             Some((name, self.section(name)?))
         };
-        keys.iter().filter_map(named).collect()
+        self.table.entries.iter().filter_map(named).collect()
     }
 
     /// The tables of a list.
     pub(super) fn list(&self, key: &str) -> Option<Vec<Self>> {
         let wanted = "a list of tables";
-        let list = self.typed(key, wanted, DeValue::as_array)?;
+        let list = self.typed(key, wanted, Value::as_list)?;
         let mut sections = Vec::new();
         for (i, item) in list.value.iter().enumerate() {
-            let at = item.span().start;
-            match item.get_ref().as_table() {
+            let at = item.at;
+            match item.value.as_table() {
                 Some(value) => {
                     let path = format!("{}{key}[{i}].", self.path);
                     sections.push(self.inner(path, Found { value, at }));
                 }
-                None => self.note(at, key, mistyped(wanted, item.get_ref())),
+                None => self.note(at, key, mistyped(wanted, &item.value)),
             }
         }
         Some(sections)
     }
 
-    fn inner(&self, path: String, table: Found<&'d DeTable<'t>>) -> Self {
+    fn inner(&self, path: String, table: Found<&'d Table<'t>>) -> Self {
         Self {
             document: self.document,
             table: table.value,
@@ -232,7 +245,7 @@ impl<'d, 't> Section<'d, 't> {
         &self,
         key: &str,
         wanted: &str,
-        read: impl FnOnce(&'d DeValue<'t>) -> Option<T>,
+        read: impl FnOnce(&'d Value<'t>) -> Option<T>,
     ) -> Option<Found<T>> {
         let Found { value, at } = self.value(key)?;
         let read = read(value);
@@ -250,21 +263,9 @@ impl<'d, 't> Section<'d, 't> {
 }
 
 /// What is wrong with a value of the wrong type, or with a number out of range.
-fn mistyped(wanted: &str, value: &DeValue<'_>) -> String {
+fn mistyped(wanted: &str, value: &Value<'_>) -> String {
     match value {
-        DeValue::Integer(_) if wanted.contains("number") => format!("must be {wanted}"),
-        _ => format!("must be {wanted}, not {}", type_in_words(value)),
-    }
-}
-
-fn type_in_words(value: &DeValue<'_>) -> &'static str {
-    match value {
-        DeValue::String(_) => "a string",
-        DeValue::Integer(_) => "a number",
-        DeValue::Float(_) => "a fraction",
-        DeValue::Boolean(_) => "true or false",
-        DeValue::Datetime(_) => "a date",
-        DeValue::Array(_) => "a list",
-        DeValue::Table(_) => "a table",
+        Value::Number(_) if wanted.contains("number") => format!("must be {wanted}"),
+        _ => format!("must be {wanted}, not {}", value.type_in_words()),
     }
 }

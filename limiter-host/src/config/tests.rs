@@ -1,3 +1,6 @@
+mod json;
+mod live;
+
 use super::*;
 use limiter_core::daily::DailyMode;
 use limiter_core::{Kind, Methods, Origin, Plan, Policy, TokenLimit, UnixTime};

@@ -33,26 +33,34 @@ impl TokenFile {
     ///
     /// [`ConfigError`], with all mistakes.
     pub fn parse(text: &str, file: &str, plans: &Plans) -> Result<Self, ConfigError> {
-        let (document, root) = Document::parse(text);
+        let (document, root) = Document::parse(text, file);
         let root = Section::root(&document, &root);
         root.allow(&["tokens"]);
         root.require("tokens");
-        let mut tokens = Vec::new();
-        let mut lines: HashMap<&str, usize> = HashMap::new();
-        for section in root.list("tokens").unwrap_or_default() {
-            let entry = token_entry(&section, plans);
-            // Its type has been judged with the entry.
-            let token = section.value("token");
-            if let Some(Found { value, at }) = token
-                && let Some(line) = value.as_str().and_then(|t| lines.insert(t, section.line()))
-            {
-                let what = format!("the same token as that of line {line}");
-                section.note(at, "token", what);
-            }
-            tokens.extend(entry);
-        }
+        let tokens = token_list(&root, plans);
         document.finish(file, Some(Self { tokens }))
     }
+}
+
+/// Reads the list `tokens`.
+pub(super) fn token_list(root: &Section<'_, '_>, plans: &Plans) -> Vec<TokenEntry> {
+    let mut tokens = Vec::new();
+    let mut lines: HashMap<&str, usize> = HashMap::new();
+    for section in root.list("tokens").unwrap_or_default() {
+        let entry = token_entry(&section, plans);
+        // Its type has been judged with the entry.
+        let token = section.value("token");
+        if let Some(Found { value, at }) = token
+            && let Some(line) = value
+                .as_text()
+                .and_then(|t| lines.insert(t, section.line()))
+        {
+            let what = format!("the same token as that of line {line}");
+            section.note(at, "token", what);
+        }
+        tokens.extend(entry);
+    }
+    tokens
 }
 
 /// One token of a file. `Debug` does not show the credential.

@@ -1,9 +1,9 @@
-//! Values that TOML has no type for: lengths of time, dates as Unix time, words of a list.
+//! Values that there is no type for: lengths of time, dates as Unix time, words of a list.
 
 use super::reader::{Found, Section};
+use super::tree::Value;
 use limiter_core::UnixTime;
 use std::time::Duration;
-use toml::de::DeValue;
 use toml::value::{Date, Datetime, Offset, Time};
 
 /// A length such as `"2s"`: a whole number and a unit.
@@ -17,11 +17,12 @@ pub(super) fn length(section: &Section<'_, '_>, key: &str) -> Option<Found<Durat
     Some(Found { value: parsed?, at })
 }
 
-/// A date or a date and time in UTC.
+/// A date or a date and time in UTC; JSON, which has none, has it as a string.
 pub(super) fn utc(section: &Section<'_, '_>, key: &str) -> Option<UnixTime> {
     let Found { value, at } = section.value(key)?;
     let parsed = match value {
-        DeValue::Datetime(datetime) => unix_time(datetime),
+        Value::Date(datetime) => unix_time(datetime),
+        Value::Text(text) => text.parse().ok().as_ref().and_then(unix_time),
         _ => None,
     };
     if parsed.is_none() {
@@ -63,7 +64,7 @@ fn duration(text: &str) -> Option<Duration> {
     number.checked_mul(seconds_in_unit).map(Duration::from_secs)
 }
 
-/// TOML has checked that the date exists. A date and time without an offset is no UTC.
+/// Parsing has checked that the date exists. A date and time without an offset is no UTC.
 fn unix_time(datetime: &Datetime) -> Option<UnixTime> {
     let date = datetime.date?;
     let seconds = match (datetime.time, datetime.offset) {
