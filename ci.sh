@@ -15,6 +15,7 @@ usage: ./ci.sh VERB...
   test      all tests of the host workspace
   cross     limiter-core for bare metal, every combination of its features
   doc       documentation, warnings are errors
+  browser   the gateway's page for operators in Chromium; screenshots in target/screenshots
   firmware  images built, run in QEMU, measured against the baseline
   all       all of these, in this order
 TEXT
@@ -57,6 +58,15 @@ doc() {
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --all-features
 }
 
+# With Debian's Chromium; another system's is used as it is, if its driver is on the path.
+browser() {
+    if ! command -v chromedriver >/dev/null; then
+        apt-get update -q
+        apt-get install -qy --no-install-recommends chromium chromium-driver fonts-dejavu-core
+    fi
+    cargo test -p gateway --test gateway -- --ignored browser
+}
+
 firmware() {
     examples/firmware/setup.sh
     (cd examples/firmware && cargo xtask ci)
@@ -65,10 +75,10 @@ firmware() {
 [ $# -gt 0 ] || { usage >&2; exit 2; }
 for verb in "$@"; do
     case $verb in
-        fmt | lint | cross | doc | firmware) "$verb" ;;
+        fmt | lint | cross | doc | browser | firmware) "$verb" ;;
         test) run_tests ;;
         # Each in a shell of its own: a list joined by && would switch `set -e` off inside the verbs.
-        all) for each in fmt lint test cross doc firmware; do echo "== $each"; ./ci.sh "$each"; done ;;
+        all) for each in fmt lint test cross doc browser firmware; do echo "== $each"; ./ci.sh "$each"; done ;;
         *) echo "ci.sh: unknown verb: $verb" >&2; usage >&2; exit 2 ;;
     esac
 done

@@ -2,7 +2,7 @@
 
 use crate::error::StartError;
 use crate::listener::ConnectionLimits;
-use crate::settings::{Settings, TableSize};
+use crate::settings::{AdminSettings, Settings, TableSize};
 use limiter_host::config::{PolicyFile, TokenFile};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -31,6 +31,15 @@ pub struct Args {
     /// How long a connection may idle, or take to send a request's head
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = number(1, 3_600))]
     pub idle_timeout: u32,
+
+    /// Serve a live page for operators, and its numbers at /status; a port alone is one of this
+    /// machine, for there is no login
+    #[arg(long, value_name = "[HOST:]PORT", value_parser = admin_address)]
+    pub admin: Option<String>,
+
+    /// A name under which operators may reach --admin, besides addresses and localhost
+    #[arg(long, value_name = "NAME", requires = "admin")]
+    pub admin_host: Vec<String>,
 
     /// Forward what is admitted to this server; without it the gateway answers by itself
     #[arg(long, value_name = "http://HOST:PORT/PATH")]
@@ -75,6 +84,10 @@ impl Args {
         Ok(Settings {
             listen: self.listen.clone(),
             connections: self.connections(),
+            admin: self.admin.clone().map(|listen| AdminSettings {
+                listen,
+                hosts: self.admin_host.clone(),
+            }),
             upstream,
             upstream_timeout: Duration::from_secs(self.upstream_timeout.into()),
             policy,
@@ -98,6 +111,16 @@ impl Args {
 /// Reads a number from `least` to `most`.
 fn number(least: i64, most: i64) -> clap::builder::RangedI64ValueParser<u32> {
     clap::value_parser!(u32).range(least..=most)
+}
+
+/// Reads `[HOST:]PORT`, where no host is this machine.
+fn admin_address(text: &str) -> Result<String, String> {
+    let (host, port) = text.rsplit_once(':').unwrap_or(("", text));
+    if port.parse::<u16>().is_err() {
+        return Err("must be PORT or HOST:PORT".to_owned());
+    }
+    let host = if host.is_empty() { "127.0.0.1" } else { host };
+    Ok(format!("{host}:{port}"))
 }
 
 /// Reads `TOKENS,USERS`.

@@ -7,11 +7,14 @@
 //! 2. `limiter_host::LimiterLayer`: refuses, or lets through with quota headers.
 //! 3. [`upstream`]: the gateway's own answer, or [`proxy`]: another server's, streamed.
 //!
+//! Beside it, on a listener of its own if that is wanted: [`admin`], for operators.
+//!
 //! Before that, once: [`args`] reads the flags and files into [`Settings`], [`limits`] makes a
 //! limiter of them, and [`server`] puts all together. [`demo`] names the tokens that are known
 //! without a file.
 #![forbid(unsafe_code)]
 
+pub mod admin;
 pub mod args;
 pub mod demo;
 pub mod error;

@@ -16,6 +16,8 @@ pub struct Limits {
     pub key: HashKey,
     /// By which is decided.
     pub clock: SharedClock,
+    /// How many rows it has.
+    pub table: TableSize,
 }
 
 impl Limits {
@@ -50,6 +52,7 @@ impl Limits {
             limiter: Arc::new(limiter),
             key,
             clock,
+            table,
         })
     }
 

@@ -18,6 +18,8 @@ pub use self::patience::Pace;
 pub use self::request_body::{BodyError, BodyFault, RequestBody, Watch};
 
 use self::patience::Paced;
+pub(crate) use self::slots::Connections;
+
 use self::slots::Slots;
 use crate::error::StartError;
 use bytes::Bytes;
@@ -56,18 +58,23 @@ pub struct ConnectionLimits {
     pub pace: Pace,
 }
 
+impl ConnectionLimits {
+    /// What is granted unless told otherwise.
+    pub const DEFAULT: Self = Self {
+        connections: 4_096,
+        head_within: Duration::from_secs(10),
+        head_bytes: 16 * 1024,
+        body_bytes: 64 << 20,
+        pace: Pace {
+            grace: Duration::from_secs(10),
+            bytes_per_s: 1_024,
+        },
+    };
+}
+
 impl Default for ConnectionLimits {
     fn default() -> Self {
-        Self {
-            connections: 4_096,
-            head_within: Duration::from_secs(10),
-            head_bytes: 16 * 1024,
-            body_bytes: 64 << 20,
-            pace: Pace {
-                grace: Duration::from_secs(10),
-                bytes_per_s: 1_024,
-            },
-        }
+        Self::DEFAULT
     }
 }
 
@@ -94,6 +101,11 @@ impl Listener {
             limits,
             slots: Slots::new(limits.connections),
         })
+    }
+
+    /// How many connections it has.
+    pub(crate) fn connections(&self) -> Connections {
+        Connections(Arc::clone(&self.slots))
     }
 
     pub(crate) const fn address(&self) -> SocketAddr {

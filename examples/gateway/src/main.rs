@@ -27,7 +27,7 @@ async fn run(args: &Args) -> Result<(), StartError> {
     let gateway = Gateway::bind(&settings, SharedClock::system()).await?;
     // Heard from here on, so that whoever reads the welcome may end the gateway at once.
     let end = end_signal().map_err(StartError::Signals)?;
-    print!("{}", gateway::welcome(&settings, gateway.local_addr()));
+    print!("{}", gateway::welcome(&settings, &gateway));
     gateway.serve(end).await;
     Ok(())
 }

@@ -97,7 +97,7 @@ impl Proxy {
         };
         let answer = self.client.request(request);
         match unless_stuck(self.timeout, &watch, answer).await {
-            Some(Ok(answer)) => returned(answer, self.timeout),
+            Some(Ok(answer)) => returned(answer, self.timeout, watch),
             Some(Err(_)) => match watch.fault() {
                 Some(BodyFault::Long) => json(StatusCode::PAYLOAD_TOO_LARGE, TOO_LONG_BODY),
                 Some(BodyFault::Slow) => json(StatusCode::REQUEST_TIMEOUT, TOO_SLOW_BODY),
@@ -150,14 +150,18 @@ async fn unless_stuck<F: Future>(timeout: Duration, watch: &Watch, future: F) ->
 }
 
 /// The upstream's answer as the client gets it.
-fn returned(mut answer: Response<Incoming>, timeout: Duration) -> Response<AnswerBody> {
+fn returned(
+    mut answer: Response<Incoming>,
+    timeout: Duration,
+    watch: Watch,
+) -> Response<AnswerBody> {
     if answer.status().is_informational() {
         // Nobody asked to switch protocols.
         return json(StatusCode::BAD_GATEWAY, BAD_GATEWAY_BODY);
     }
     hide_connection(answer.headers_mut());
     *answer.version_mut() = Version::HTTP_11;
-    answer.map(|body| Either::Left(AnswerStream::new(body, timeout)))
+    answer.map(|body| Either::Left(AnswerStream::new(body, timeout, watch)))
 }
 
 /// Connections to the upstream that are kept while nothing asks for them.

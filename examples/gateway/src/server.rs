@@ -1,8 +1,10 @@
 //! The gateway: what it starts, serves, and ends.
 
+use crate::admin::Admin;
+use crate::admin::status::About;
 use crate::error::StartError;
 use crate::limits::Limits;
-use crate::listener::Listener;
+use crate::listener::{ConnectionLimits, Listener};
 use crate::proxy::Proxy;
 use crate::settings::Settings;
 use crate::upstream::Backend;
@@ -11,6 +13,7 @@ use limiter_host::{Concurrent, SharedClock};
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use tokio::sync::watch;
 use tower_layer::Layer as _;
 
 /// A gateway that listens already and serves when it is told to.
@@ -18,6 +21,7 @@ use tower_layer::Layer as _;
 pub struct Gateway {
     listener: Listener,
     service: Limited<Backend, Concurrent>,
+    admin: Option<(Listener, Admin)>,
 }
 
 impl Gateway {
@@ -35,9 +39,22 @@ impl Gateway {
             ))),
             None => Backend::Embedded,
         };
+        let listener = Listener::bind(&settings.listen, settings.connections).await?;
+        let admin = match &settings.admin {
+            Some(admin) => {
+                let about = About {
+                    listen: listener.address().to_string(),
+                    upstream: settings.upstream.as_ref().map(ToString::to_string),
+                };
+                let service = Admin::new(admin, about, limits.clone(), listener.connections())?;
+                Some((Listener::bind(&admin.listen, ADMIN_LIMITS).await?, service))
+            }
+            None => None,
+        };
         Ok(Self {
-            listener: Listener::bind(&settings.listen, settings.connections).await?,
+            listener,
             service: limits.layer(settings.policy.origins.clone()).layer(backend),
+            admin,
         })
     }
 
@@ -47,9 +64,43 @@ impl Gateway {
         self.listener.address()
     }
 
+    /// Where operators are served.
+    #[must_use]
+    pub fn admin_addr(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().map(|(listener, _)| listener.address())
+    }
+
     /// Serves until `end` comes, then takes no more connections, lets requests that are under way
     /// finish for at most 10 s, and returns.
     pub async fn serve(self, end: impl Future<Output = ()>) {
-        self.listener.serve(self.service, end).await;
+        let (ending, ended) = watch::channel(());
+        let admin = async {
+            if let Some((listener, admin)) = self.admin {
+                tokio::select! {
+                    () = admin.sample() => {}
+                    () = listener.serve(admin.clone(), until_dropped(ended.clone())) => {}
+                }
+            }
+        };
+        let end = async {
+            end.await;
+            drop(ending);
+        };
+        let service = self
+            .listener
+            .serve(self.service, until_dropped(ended.clone()));
+        tokio::join!(service, admin, end);
     }
 }
+
+/// Comes when the sender goes.
+async fn until_dropped(mut receiver: watch::Receiver<()>) {
+    while receiver.changed().await.is_ok() {}
+}
+
+/// What operators are granted: they are few, and ask for little.
+const ADMIN_LIMITS: ConnectionLimits = ConnectionLimits {
+    connections: 64,
+    body_bytes: 4 * 1024,
+    ..ConnectionLimits::DEFAULT
+};

@@ -12,6 +12,8 @@ pub struct Settings {
     pub listen: String,
     /// What clients are granted there.
     pub connections: ConnectionLimits,
+    /// What operators get, `None` for nothing.
+    pub admin: Option<AdminSettings>,
     /// Where admitted requests go; without it the gateway answers by itself.
     pub upstream: Option<Upstream>,
     /// How long the upstream may take without any progress.
@@ -30,6 +32,7 @@ impl Default for Settings {
         Self {
             listen: "127.0.0.1:8080".to_owned(),
             connections: ConnectionLimits::default(),
+            admin: None,
             upstream: None,
             upstream_timeout: Duration::from_secs(30),
             policy: PolicyFile::default(),
@@ -37,6 +40,15 @@ impl Default for Settings {
             table: None,
         }
     }
+}
+
+/// The listener for operators.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdminSettings {
+    /// The address to listen on.
+    pub listen: String,
+    /// Host names under which it may be asked, besides addresses and `localhost`.
+    pub hosts: Vec<String>,
 }
 
 /// Rows of the limiter's tables.

@@ -1,13 +1,13 @@
 //! What a person reads when the gateway has started.
 
+use crate::server::Gateway;
 use crate::settings::Settings;
 use std::fmt::Write as _;
-use std::net::SocketAddr;
 
-/// Where the gateway listens, and three curl lines to try. No token of a file is shown.
+/// Where the gateway listens, for whom, and three curl lines to try. No token of a file is shown.
 #[must_use]
-pub fn welcome(settings: &Settings, address: SocketAddr) -> String {
-    let url = format!("http://{address}");
+pub fn welcome(settings: &Settings, gateway: &Gateway) -> String {
+    let url = format!("http://{}", gateway.local_addr());
     let [first, second, third] = if settings.tokens.is_none() {
         ["demo-advanced", "demo-essential", "demo-oauth-enterprise"]
     } else {
@@ -17,6 +17,14 @@ pub fn welcome(settings: &Settings, address: SocketAddr) -> String {
         Some(upstream) => format!("gateway: listening on {url}, forwarding to {upstream}\n"),
         None => format!("gateway: listening on {url}, answering by itself\n"),
     };
+    if let Some(admin) = gateway.admin_addr() {
+        text += &format!("gateway: for operators http://{admin}/");
+        text += if admin.ip().is_loopback() {
+            "\n"
+        } else {
+            ", without a login, for all who reach it\n"
+        };
+    }
     // OK because writing to a String does not fail.
     let _ = write!(
         text,

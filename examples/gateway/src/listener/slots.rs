@@ -86,8 +86,7 @@ impl Slots {
     }
 
     /// How many connections are open.
-    #[cfg(test)]
-    pub(crate) fn open(&self) -> usize {
+    fn open(&self) -> usize {
         self.lock().connections.len()
     }
 
@@ -115,6 +114,20 @@ impl Slots {
 
     fn lock(&self) -> MutexGuard<'_, Taken> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Tells how many connections a listener has.
+#[derive(Clone, Debug)]
+pub(crate) struct Connections(pub(super) Arc<Slots>);
+
+impl Connections {
+    pub(crate) fn open(&self) -> usize {
+        self.0.open()
+    }
+
+    pub(crate) fn most(&self) -> usize {
+        self.0.most
     }
 }
 

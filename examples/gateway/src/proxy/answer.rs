@@ -1,5 +1,6 @@
 //! The upstream's answer, streamed, and broken off when nothing of it comes.
 
+use crate::listener::Watch;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
@@ -17,15 +18,18 @@ pub struct AnswerStream {
     timeout: Duration,
     alarm: Option<Pin<Box<Sleep>>>,
     waiting: bool,
+    /// The request's body, which the answer may have to wait for.
+    watch: Watch,
 }
 
 impl AnswerStream {
-    pub(super) const fn new(incoming: Incoming, timeout: Duration) -> Self {
+    pub(super) const fn new(incoming: Incoming, timeout: Duration, watch: Watch) -> Self {
         Self {
             incoming,
             timeout,
             alarm: None,
             waiting: false,
+            watch,
         }
     }
 
@@ -39,7 +43,13 @@ impl AnswerStream {
             self.waiting = true;
             alarm.as_mut().reset(Instant::now() + timeout);
         }
-        alarm.as_mut().poll(context)
+        loop {
+            ready!(alarm.as_mut().poll(context));
+            if !self.watch.take_moved() {
+                return Poll::Ready(());
+            }
+            alarm.as_mut().reset(Instant::now() + timeout);
+        }
     }
 }
 

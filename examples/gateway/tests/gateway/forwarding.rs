@@ -74,7 +74,6 @@ async fn upstream_that_says(bytes: &'static [u8]) -> SocketAddr {
 async fn before(upstream: &str) -> Rig {
     Rig::start_with(Settings {
         upstream: Some(upstream.parse().unwrap()),
-        upstream_timeout: Duration::from_millis(20),
         ..Settings::default()
     })
     .await
@@ -212,7 +211,13 @@ async fn answers_502_where_nobody_listens_or_garbage_comes() {
 async fn answers_504_where_the_upstream_hangs() {
     // The system takes the connection, and nobody ever answers.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let rig = before_address(listener.local_addr().unwrap()).await;
+    let upstream = format!("http://{}", listener.local_addr().unwrap());
+    let rig = Rig::start_with(Settings {
+        upstream: Some(upstream.parse().unwrap()),
+        upstream_timeout: Duration::from_millis(20),
+        ..Settings::default()
+    })
+    .await;
     let answer = rig.with("demo-advanced", "GET", "/").await;
     assert_eq!(answer.status, 504);
     assert_eq!(

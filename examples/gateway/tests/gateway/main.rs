@@ -1,7 +1,9 @@
 //! The running gateway, asked by a real client over TCP. In-process gateways run on a clock of the
 //! test's; nothing sleeps.
 
+mod admin;
 mod binary;
+mod browser;
 mod forwarding;
 mod limits;
 mod load;

@@ -30,6 +30,12 @@ impl Program {
         address.split([',', '\n']).next().unwrap()
     }
 
+    /// Where operators are served, if they are.
+    pub(crate) fn admin(&self) -> &str {
+        let address = self.welcome.split("for operators http://").nth(1).unwrap();
+        address.split('/').next().unwrap()
+    }
+
     /// Sends a request's lines, and reads the answer.
     pub(crate) fn ask(&self, lines: &str) -> String {
         let mut stream = TcpStream::connect(self.address()).unwrap();

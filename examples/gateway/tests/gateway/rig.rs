@@ -22,6 +22,8 @@ use tokio::task::JoinHandle;
 /// A gateway under way.
 pub(crate) struct Rig {
     pub(crate) address: SocketAddr,
+    /// Where operators are served, if they are.
+    pub(crate) admin: Option<SocketAddr>,
     millis: Arc<AtomicU64>,
     client: Client<HttpConnector, Full<Bytes>>,
     end: oneshot::Sender<()>,
@@ -80,7 +82,7 @@ impl Rig {
             Ok(Now::new(Instant::from_millis(millis), utc))
         });
         let gateway = Gateway::bind(&settings, clock).await.unwrap();
-        let address = gateway.local_addr();
+        let (address, admin) = (gateway.local_addr(), gateway.admin_addr());
         let (end, ended) = oneshot::channel();
         let served = tokio::spawn(gateway.serve(async move {
             // A test that ends without a word ends the gateway too.
@@ -88,6 +90,7 @@ impl Rig {
         }));
         Self {
             address,
+            admin,
             millis,
             client: Client::builder(TokioExecutor::new()).build_http(),
             end,

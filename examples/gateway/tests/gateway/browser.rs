@@ -1,0 +1,106 @@
+//! The operators' page in a real browser, fed by a real gateway under load.
+//!
+//! `./ci.sh browser` installs Debian's Chromium and runs it; screenshots go to `target/screenshots`.
+
+mod chromium;
+mod traffic;
+mod webdriver;
+
+use self::chromium::{Chromium, Look};
+use self::traffic::Traffic;
+use crate::program::Program;
+
+const DESKTOP: (u32, u32) = (1_280, 800);
+const PHONE: (u32, u32) = (390, 844);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a browser; run ./ci.sh browser"]
+async fn shows_the_gateway_at_work_and_lifts_a_block() {
+    let mut gateway = Program::start(&["--listen", "127.0.0.1:0", "--admin", "0"]);
+    let browser = Chromium::start().await;
+    browser.open(&format!("http://{}/", gateway.admin())).await;
+    browser
+        .until("the page is live", "$('state').dataset.state === 'live'")
+        .await;
+    let none = "getComputedStyle($('blocked-none')).display !== 'none' && $('blocked').children.length === 0";
+    browser.until("nobody is blocked", none).await;
+
+    let traffic = Traffic::start(gateway.address());
+    let admitted = "Number(rows.get('admitted').total.textContent.replaceAll(',', ''))";
+    browser
+        .until("requests are counted", &format!("{admitted} > 0"))
+        .await;
+    let first = browser.number(admitted).await;
+    browser
+        .until("the count moves", &format!("{admitted} > {first}"))
+        .await;
+    browser
+        .until("a rate shows", "Number($('tile-rate').textContent) > 0")
+        .await;
+    browser
+        .until(
+            "the chart is drawn",
+            "$('chart').querySelectorAll('path').length >= 3",
+        )
+        .await;
+    browser
+        .until("the busiest show", "$('busiest').children.length >= 3")
+        .await;
+
+    // The traffic hammers with one token, which blocks it.
+    browser
+        .until("it is blocked", "$('blocked').children.length === 1")
+        .await;
+    assert_eq!(traffic.status("demo-essential").await, 403);
+    browser
+        .until("refusals fill the chart", "history_s() >= 20")
+        .await;
+    take_pictures(&browser).await;
+    browser.resize(DESKTOP, Look::Light).await;
+    traffic.stop_hammering().await;
+
+    browser.click("#blocked button").await;
+    browser.until("it asks", "$('confirm').open").await;
+    browser.screenshot("confirm", DESKTOP, Look::Light).await;
+    browser.click("menu button[value=no]").await;
+    assert_eq!(traffic.status("demo-essential").await, 403);
+    browser.click("#blocked button").await;
+    browser.click("#confirm-yes").await;
+    browser
+        .until(
+            "it says so",
+            "$('toast').textContent.endsWith(' is unblocked.')",
+        )
+        .await;
+    browser.until("nobody is blocked", none).await;
+    assert_eq!(traffic.status("demo-essential").await, 200);
+    assert_eq!(browser.complaints().await, Vec::<String>::new());
+
+    drop(traffic);
+    gateway.child.kill().unwrap();
+    browser
+        .until(
+            "it tells the loss",
+            "$('state').dataset.state === 'lost' && !$('banner').hidden",
+        )
+        .await;
+    browser
+        .screenshot("disconnected", DESKTOP, Look::Light)
+        .await;
+    browser.close().await;
+}
+
+/// Pictures for people to look at: wide and narrow, light and dark.
+async fn take_pictures(browser: &Chromium) {
+    for (name, size) in [("desktop", DESKTOP), ("phone", PHONE)] {
+        for look in [Look::Light, Look::Dark] {
+            browser.screenshot(name, size, look).await;
+            assert!(
+                !browser
+                    .truth("document.documentElement.scrollWidth > innerWidth")
+                    .await,
+                "{name} scrolls sideways"
+            );
+        }
+    }
+}
