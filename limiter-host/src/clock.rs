@@ -17,8 +17,12 @@
 //! | [`SharedClock`] over it | 12.1 | 1 ms |
 
 mod shared;
+#[cfg(feature = "tower")]
+mod stopwatch;
 
 pub use self::shared::SharedClock;
+#[cfg(feature = "tower")]
+pub(crate) use self::stopwatch::{Started, Stopwatch};
 
 use limiter_core::clock::{Clock, ClockError, MonotonicClock, UtcClock};
 use limiter_core::{Instant, Now, UnixTime};

@@ -79,7 +79,7 @@ mod users;
 mod views;
 
 pub use self::batch::Located;
-pub use self::views::{Rows, TokenView};
+pub use self::views::{Rows, Survey, TokenView};
 
 use self::calendar::SharedCalendar;
 use self::counts::Counts;

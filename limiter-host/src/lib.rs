@@ -10,6 +10,8 @@
 //! | [`manage`] | [`Manage`]: tokens and policy, changed through a shared reference |
 //! | [`origins`] | [`PathOrigins`]: where a request comes from, by its path |
 //! | `config` (feature `config`) | policies and tokens from TOML or JSON files, read again when they change |
+//! | `meters` (feature `metrics`) | `LimiterMetrics`: the limiter's numbers through the `metrics` facade |
+//! | `refusal_log` (features `tower`, `tracing`) | `RefusalLog`: refusals as events that cannot flood |
 //! | `resolver` (feature `resolver`) | tokens that are looked up where you keep them, when they are first seen |
 //! | `middleware` (feature `tower`) | `LimiterLayer`, for any tower, axum or hyper service |
 //!
@@ -22,10 +24,10 @@
 //! | `client` | the module `client` |
 //! | `client-reqwest` | `client::PacerMiddleware`, for `reqwest-middleware` |
 //! | `config` | the module `config` |
-//! | `metrics` | counts of the client, through the `metrics` facade |
+//! | `metrics` | the module `meters`; counts of the client |
 //! | `resolver` | the module `resolver` |
 //! | `tower` | the module `middleware` |
-//! | `tracing` | events of the client |
+//! | `tracing` | the module `refusal_log`; spans of look-ups; events of the client |
 #![forbid(unsafe_code)]
 
 pub mod awaited;
@@ -37,9 +39,13 @@ pub mod concurrent;
 pub mod config;
 pub mod decide;
 pub mod manage;
+#[cfg(feature = "metrics")]
+pub mod meters;
 #[cfg(feature = "tower")]
 pub mod middleware;
 pub mod origins;
+#[cfg(all(feature = "tower", feature = "tracing"))]
+pub mod refusal_log;
 #[cfg(feature = "resolver")]
 pub mod resolver;
 

@@ -26,7 +26,7 @@ pub use self::future::LimitedFuture;
 pub use self::head::Head;
 pub use self::service::Limited;
 
-use crate::clock::SharedClock;
+use crate::clock::{SharedClock, Stopwatch};
 use limiter_core::http::Style;
 use limiter_core::{Decision, HashKey, Method, Origin, Request};
 use std::borrow::Cow;
@@ -77,6 +77,7 @@ impl<D> LimiterLayer<D> {
                 cost: None,
                 method: None,
                 hook: None,
+                stopwatch: None,
                 style: Style::PAGE,
                 quota_headers: true,
                 jitter_s: 0,
@@ -121,10 +122,25 @@ impl<D> LimiterLayer<D> {
         self
     }
 
-    /// Calls `hook` for each decision, before the service is called or the refusal sent.
+    /// Calls `hook` for each decision, before the service is called or the refusal sent; after the
+    /// hooks that were given before.
     #[must_use]
     pub fn on_decision(mut self, hook: impl Fn(&Event<'_>) + Send + Sync + 'static) -> Self {
-        self.settings.hook = Some(Arc::new(hook));
+        self.settings.hook = Some(match self.settings.hook.take() {
+            None => Arc::new(hook),
+            Some(first) => Arc::new(move |event: &Event<'_>| {
+                first(event);
+                hook(event);
+            }),
+        });
+        self
+    }
+
+    /// Whether [`Event::took`] is measured: two readings of the cycle counter for each request. Off
+    /// by default.
+    #[must_use]
+    pub fn time_decisions(mut self, time: bool) -> Self {
+        self.settings.stopwatch = time.then(Stopwatch::new);
         self
     }
 
@@ -204,6 +220,9 @@ pub struct Event<'a> {
     pub decision: &'a Decision,
     /// Whether the request reaches the service: it was admitted, or the layer is a shadow.
     pub passes: bool,
+    /// From when the layer got the request to the decision, waiting included; if
+    /// [`LimiterLayer::time_decisions`] asked for it.
+    pub took: Option<Duration>,
 }
 
 type Find<T> = Arc<dyn for<'a> Fn(&Head<'a>) -> T + Send + Sync>;
@@ -224,6 +243,7 @@ struct Settings<D> {
     cost: Option<Find<NonZeroU32>>,
     method: Option<Find<Method>>,
     hook: Option<Hook>,
+    stopwatch: Option<Stopwatch>,
     style: Style,
     quota_headers: bool,
     jitter_s: u32,
@@ -242,6 +262,7 @@ impl<D> Clone for Settings<D> {
             cost: self.cost.clone(),
             method: self.method.clone(),
             hook: self.hook.clone(),
+            stopwatch: self.stopwatch.clone(),
             ..*self
         }
     }

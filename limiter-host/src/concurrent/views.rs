@@ -7,7 +7,7 @@ use limiter_core::abuse::Abuse;
 use limiter_core::daily::Day;
 use limiter_core::limiter::Terms;
 use limiter_core::window::Window;
-use limiter_core::{Instant, Kind, TokenId, UserId};
+use limiter_core::{Instant, Kind, TokenId, UserId, rules};
 use std::fmt;
 use std::num::NonZeroU64;
 
@@ -35,6 +35,22 @@ pub struct TokenView {
     pub pinned: bool,
 }
 
+/// The tables in numbers, as they stood at one moment. See [`Concurrent::survey`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Survey {
+    /// Rows for tokens.
+    pub token_rows: usize,
+    /// Rows for users.
+    pub user_rows: usize,
+    /// Tokens that are blocked.
+    pub blocked_tokens: usize,
+    /// Strikes that are not forgiven (D3).
+    pub strikes: usize,
+    /// Users who have any.
+    pub users_with_strikes: usize,
+}
+
 /// What [`Concurrent::view`] reads under no lock.
 pub(super) struct View {
     id: NonZeroU64,
@@ -58,6 +74,27 @@ impl Concurrent {
             now,
             next: 0,
         }
+    }
+
+    /// Counts what only the rows tell. *O*(rows); takes no lock, so what changes meanwhile may or
+    /// may not be counted.
+    #[must_use]
+    pub fn survey(&self, now: Instant) -> Survey {
+        let rows = (0..self.table.rows()).filter_map(|index| self.table.row(index));
+        let views = rows.filter_map(|row| self.view(row, now));
+        let mut survey = Survey {
+            token_rows: self.tokens,
+            user_rows: self.users.len(),
+            blocked_tokens: views.filter(|view| view.blocked_until.is_some()).count(),
+            ..Survey::default()
+        };
+        let (policy, refills) = (self.policies.current(), self.calendar.read().refills());
+        for user in &self.users {
+            let standing = rules::standing_strikes(policy, user.record().strikes(), refills);
+            survey.strikes += usize::from(standing.count());
+            survey.users_with_strikes += usize::from(!standing.is_none());
+        }
+        survey
     }
 
     /// What a row holds, `None` if it is vacant or changed hands meanwhile.

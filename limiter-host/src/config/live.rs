@@ -122,6 +122,8 @@ impl<D: Manage> LiveConfig<D> {
     ///
     /// [`ReloadError`], in a line; nothing is changed.
     pub fn reload(&mut self) -> Result<Changes, ReloadError> {
+        #[cfg(feature = "tracing")]
+        let _span = tracing::info_span!("reload", file = self.apply.file).entered();
         let Whole { config, builder } = Whole::read(&self.path, &self.applied.limits.plans)?;
         let mut changes = self.apply.all(&mut self.applied, &config, builder)?;
         changes.table = config.table != self.table;

@@ -8,6 +8,7 @@ use super::Settings;
 use super::body::LimitedBody;
 use super::service::Verdict;
 use crate::awaited::DecideAsync;
+use crate::clock::Started;
 use http::{Request, Response};
 use pin_project_lite::pin_project;
 use std::borrow::Borrow as _;
@@ -47,12 +48,15 @@ pin_project! {
     }
 }
 
+/// What was asked for, and when, if that is measured.
+type Asked = (limiter_core::Request, Option<Started>);
+
 pin_project! {
     /// A request that waits for its decision, and the service that is ready for it.
     pub(super) struct Deciding<S, B, F> {
         #[pin]
         future: F,
-        asked: limiter_core::Request,
+        asked: Asked,
         // Taken when the decision is there.
         held: Option<(S, Request<B>)>,
     }
@@ -87,7 +91,7 @@ where
 
     pub(super) fn deciding(
         future: D::Deciding,
-        asked: limiter_core::Request,
+        asked: Asked,
         inner: S,
         request: Request<B>,
     ) -> Self {
@@ -151,7 +155,8 @@ where
                     let deciding = waiting.as_mut().project();
                     let decided = ready!(deciding.future.poll(context));
                     let (mut inner, request) = deciding.held.take().expect(AGAIN);
-                    match this.settings.conclude(deciding.asked, decided.borrow()) {
+                    let (asked, started) = deciding.asked;
+                    match this.settings.conclude(asked, decided.borrow(), *started) {
                         Verdict::Pass => State::passed(inner.call(request), decided),
                         Verdict::Answer(response) => State::refused(response),
                     }

@@ -6,6 +6,7 @@ use super::head::Head;
 use super::response::conflict;
 use super::{Event, Settings};
 use crate::awaited::{DecideAsync, Step};
+use crate::clock::{Started, Stopwatch};
 use http::{Request, Response};
 use http_body::Body;
 use limiter_core::{Method, Origin, Outage};
@@ -64,10 +65,11 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
+        let started = self.settings.stopwatch.as_ref().map(Stopwatch::start);
         let state = match self.settings.ask(&Head::of(&request)) {
             Err(ConflictingCredentials) => State::refused(conflict()),
             Ok((asked, Step::Done(decided))) => {
-                match self.settings.conclude(&asked, decided.borrow()) {
+                match self.settings.conclude(&asked, decided.borrow(), started) {
                     Verdict::Pass => State::passed(self.inner.call(request), decided),
                     Verdict::Answer(response) => State::refused(response),
                 }
@@ -75,7 +77,7 @@ where
             Ok((asked, Step::Awaits(deciding))) => {
                 let clone = self.inner.clone();
                 let inner = std::mem::replace(&mut self.inner, clone);
-                State::deciding(deciding, asked, inner, request)
+                State::deciding(deciding, (asked, started), inner, request)
             }
         };
         LimitedFuture::new(state, Arc::clone(&self.settings))
@@ -122,13 +124,16 @@ impl<D: DecideAsync> Settings<D> {
         &self,
         request: &limiter_core::Request,
         decision: &limiter_core::Decision,
+        started: Option<Started>,
     ) -> Verdict {
         let passes = decision.is_admitted() || self.shadow;
         if let Some(hook) = &self.hook {
+            let timed = self.stopwatch.as_ref().zip(started);
             hook(&Event {
                 request,
                 decision,
                 passes,
+                took: timed.map(|(stopwatch, started)| stopwatch.since(started)),
             });
         }
         if passes {

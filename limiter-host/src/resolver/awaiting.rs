@@ -15,6 +15,8 @@ use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+#[cfg(feature = "tracing")]
+use tracing::Instrument as _;
 
 /// A limiter that looks unknown tokens up, by a future of yours. See [the module](super).
 pub struct Resolver<D, F> {
@@ -120,6 +122,8 @@ where
             let shown = Shown::new(token, credential.unwrap_or_default());
             // Your code runs when this is polled, and so under no lock of ours.
             let asking = async move { look_up(shown).await };
+            #[cfg(feature = "tracing")]
+            let asking = asking.instrument(tracing::debug_span!("look_up", ?token));
             let looking: Pin<Box<dyn Future<Output = Resolution> + Send>> = Box::pin(async move {
                 let resolution = match AssertUnwindSafe(asking).catch_unwind().await {
                     Ok(answer) => known.settle(token, answer),

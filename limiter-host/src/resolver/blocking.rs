@@ -83,6 +83,8 @@ where
             landing,
             resolution: Resolution::Failed,
         };
+        #[cfg(feature = "tracing")]
+        let _span = tracing::debug_span!("look_up", ?token).entered();
         let answer = (self.look_up)(&Shown::new(token, credential));
         pilot.resolution = self.known.settle(token, answer);
         pilot.resolution

@@ -67,6 +67,21 @@ fn tells_the_hook_every_decision_and_no_credential() {
 }
 
 #[test]
+fn calls_every_hook_in_turn_and_times_decisions_if_told_to() {
+    let seen: Arc<Mutex<Vec<(u8, bool)>>> = Arc::default();
+    let hook = |number| {
+        let seen = Arc::clone(&seen);
+        move |event: &Event<'_>| seen.lock().unwrap().push((number, event.took.is_some()))
+    };
+    let rig = Rig::new().with(|layer| layer.on_decision(hook(1)).on_decision(hook(2)));
+    rig.get();
+    let rig = rig.with(|layer| layer.time_decisions(true));
+    rig.get();
+    let expected = [(1, false), (2, false), (1, true), (2, true)];
+    assert_eq!(*seen.lock().unwrap(), expected);
+}
+
+#[test]
 fn refuses_nobody_in_the_shadow_and_reports_all() {
     let refusals = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&refusals);
