@@ -3,7 +3,7 @@
 use crate::error::StartError;
 use crate::listener::ConnectionLimits;
 use crate::settings::{AdminSettings, Settings, TableSize};
-use limiter_host::config::{PolicyFile, TokenFile};
+use limiter_host::config::{Config, PolicyFile, TokenFile};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -49,6 +49,11 @@ pub struct Args {
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = number(1, 3_600))]
     pub upstream_timeout: u32,
 
+    /// Limits, tokens and the size of the tables, as TOML, or as JSON if its name ends with .json;
+    /// followed while the gateway runs: a change is taken over within two seconds, or on SIGHUP
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["policy", "tokens", "table"])]
+    pub config: Option<PathBuf>,
+
     /// The limits, as TOML; without it those of the preset pipedrive
     #[arg(long, value_name = "FILE")]
     pub policy: Option<PathBuf>,
@@ -81,7 +86,7 @@ impl Args {
             Some(path) => Some(TokenFile::read(path, &policy.plans)?.tokens),
             None => None,
         };
-        Ok(Settings {
+        let mut settings = Settings {
             listen: self.listen.clone(),
             connections: self.connections(),
             admin: self.admin.clone().map(|listen| AdminSettings {
@@ -92,8 +97,13 @@ impl Args {
             upstream_timeout: Duration::from_secs(self.upstream_timeout.into()),
             policy,
             tokens,
+            config: None,
             table: self.table,
-        })
+        };
+        if let Some(path) = &self.config {
+            settings.follow(path.clone(), Config::read(path)?);
+        }
+        Ok(settings)
     }
 
     fn connections(&self) -> ConnectionLimits {

@@ -1,6 +1,6 @@
 //! Why the gateway did not start.
 
-use limiter_host::config::ConfigError;
+use limiter_host::config::{ConfigError, ReloadError};
 use limiter_host::core::RegisterError;
 use limiter_host::core::clock::ClockError;
 use std::fmt;
@@ -21,6 +21,8 @@ pub enum StartError {
     Upstream,
     /// A file is unreadable or wrong.
     Config(ConfigError),
+    /// The limiter cannot be what the file of `--config` says.
+    Reload(ReloadError),
     /// The operating system gave no random key.
     NoRandomness,
     /// The signals that end the gateway cannot be heard.
@@ -37,6 +39,7 @@ impl fmt::Display for StartError {
             Self::Listen { address, error } => write!(f, "cannot listen on {address}: {error}"),
             Self::Upstream => f.write_str("--upstream must be http://HOST[:PORT][/PATH]"),
             Self::Config(error) => error.fmt(f),
+            Self::Reload(error) => error.fmt(f),
             Self::NoRandomness => f.write_str("the operating system gave no random hash key"),
             Self::Signals(error) => write!(f, "cannot listen for signals: {error}"),
             Self::Clock(error) => error.fmt(f),

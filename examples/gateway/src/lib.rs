@@ -10,7 +10,8 @@
 //! Beside it, on a listener of its own if that is wanted: [`admin`], for operators.
 //!
 //! Before that, once: [`args`] reads the flags and files into [`Settings`], [`limits`] makes a
-//! limiter of them, and [`server`] puts all together. [`demo`] names the tokens that are known
+//! limiter of them, and [`server`] puts all together; `follow` keeps the limiter at what its file
+//! says from then on. [`demo`] names the tokens that are known
 //! without a file.
 #![forbid(unsafe_code)]
 
@@ -18,6 +19,7 @@ pub mod admin;
 pub mod args;
 pub mod demo;
 pub mod error;
+mod follow;
 pub mod limits;
 pub mod listener;
 pub mod proxy;

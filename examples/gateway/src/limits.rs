@@ -2,13 +2,16 @@
 
 use crate::demo;
 use crate::error::StartError;
+use crate::follow::Follow;
 use crate::settings::{Settings, TableSize};
-use limiter_host::core::HashKey;
-use limiter_host::{Concurrent, LimiterLayer, PathOrigins, SharedClock};
+use limiter_host::config::{LiveConfig, TokenEntry};
+use limiter_host::core::{HashKey, Origin};
+use limiter_host::{Concurrent, LimiterLayer, SharedClock};
+use std::fmt;
 use std::sync::Arc;
 
 /// The limiter with its key and clock; clones share one.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Limits {
     /// Who decides.
     pub limiter: Arc<Concurrent>,
@@ -18,6 +21,9 @@ pub struct Limits {
     pub clock: SharedClock,
     /// How many rows it has.
     pub table: TableSize,
+    origins: Origins,
+    /// The file that it is kept at, if there is one.
+    pub(crate) follow: Option<Follow>,
 }
 
 impl Limits {
@@ -40,33 +46,66 @@ impl Limits {
             .table
             .unwrap_or_else(|| TableSize::for_tokens(tokens.len()));
         let limiter = Concurrent::new(settings.policy.policy, table.tokens, table.users);
-        let now = clock.now().map_err(StartError::Clock)?;
-        for entry in tokens {
-            let (token, registration) = entry.registration(&key);
-            // Nothing registers it again, so its row must not go.
-            limiter
-                .register(token, registration.pinned(), now)
-                .map_err(StartError::Register)?;
-        }
-        Ok(Self {
+        let mut limits = Self {
             limiter: Arc::new(limiter),
             key,
             clock,
             table,
-        })
+            origins: {
+                let origins = settings.policy.origins.clone();
+                Arc::new(move |path| origins.of(path))
+            },
+            follow: None,
+        };
+        match &settings.config {
+            None => limits.register(tokens)?,
+            Some((path, config)) => {
+                let limiter = Arc::clone(&limits.limiter);
+                let (key, clock) = (limits.key.clone(), limits.clock.clone());
+                let live = LiveConfig::start(path, config.clone(), limiter, key, clock)
+                    .map_err(StartError::Reload)?;
+                let origins = live.origins();
+                limits.origins = Arc::new(move |path| origins.of(path));
+                limits.follow = Some(Follow::new(path.display().to_string(), live));
+            }
+        }
+        Ok(limits)
     }
 
     /// The layer before the services that are limited.
     #[must_use]
-    pub fn layer(&self, origins: PathOrigins) -> LimiterLayer<Concurrent> {
-        LimiterLayer::new(
-            Arc::clone(&self.limiter),
-            self.key.clone(),
-            self.clock.clone(),
-        )
-        .origin(move |head| origins.of(head.uri.path()))
+    pub fn layer(&self) -> LimiterLayer<Concurrent> {
+        let (key, clock) = (self.key.clone(), self.clock.clone());
+        let origins = Arc::clone(&self.origins);
+        LimiterLayer::new(Arc::clone(&self.limiter), key, clock)
+            .origin(move |head| origins(head.uri.path()))
+    }
+
+    fn register(&self, tokens: &[TokenEntry]) -> Result<(), StartError> {
+        let now = self.clock.now().map_err(StartError::Clock)?;
+        for entry in tokens {
+            let (token, registration) = entry.registration(&self.key);
+            // Nothing registers it again, so its row must not go.
+            self.limiter
+                .register(token, registration.pinned(), now)
+                .map_err(StartError::Register)?;
+        }
+        Ok(())
     }
 }
+
+impl fmt::Debug for Limits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Limits")
+            .field("limiter", &self.limiter)
+            .field("table", &self.table)
+            .field("follow", &self.follow)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Where a request comes from, by its path.
+type Origins = Arc<dyn Fn(&str) -> Origin + Send + Sync>;
 
 /// A key that no caller knows, new at each start: nothing hashed under it outlives the process.
 fn random_key() -> Result<HashKey, StartError> {

@@ -27,8 +27,31 @@ async fn run(args: &Args) -> Result<(), StartError> {
     let gateway = Gateway::bind(&settings, SharedClock::system()).await?;
     // Heard from here on, so that whoever reads the welcome may end the gateway at once.
     let end = end_signal().map_err(StartError::Signals)?;
+    hear_reloads(gateway.reload()).map_err(StartError::Signals)?;
     print!("{}", gateway::welcome(&settings, &gateway));
     gateway.serve(end).await;
+    Ok(())
+}
+
+/// Has SIGHUP read the file of the configuration again, or say that there is none.
+#[cfg(unix)]
+fn hear_reloads(reload: Option<impl Fn() + Send + 'static>) -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut hangup = signal(SignalKind::hangup())?;
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            match &reload {
+                Some(reload) => reload(),
+                None => eprintln!("gateway: nothing to read again: start it with --config FILE"),
+            }
+        }
+    });
+    Ok(())
+}
+
+#[cfg(not(unix))]
+#[allow(clippy::unnecessary_wraps, reason = "as where there are such signals")]
+fn hear_reloads(_: Option<impl Fn() + Send + 'static>) -> std::io::Result<()> {
     Ok(())
 }
 

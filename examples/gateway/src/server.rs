@@ -22,6 +22,7 @@ pub struct Gateway {
     listener: Listener,
     service: Limited<Backend, Concurrent>,
     admin: Option<(Listener, Admin)>,
+    limits: Limits,
 }
 
 impl Gateway {
@@ -53,8 +54,9 @@ impl Gateway {
         };
         Ok(Self {
             listener,
-            service: limits.layer(settings.policy.origins.clone()).layer(backend),
+            service: limits.layer().layer(backend),
             admin,
+            limits,
         })
     }
 
@@ -70,6 +72,13 @@ impl Gateway {
         self.admin.as_ref().map(|(listener, _)| listener.address())
     }
 
+    /// A handle that has the file of the configuration read again; `None` if there is no such file.
+    #[must_use]
+    pub fn reload(&self) -> Option<impl Fn() + Send + 'static> {
+        let follow = self.limits.follow.clone()?;
+        Some(move || follow.tell())
+    }
+
     /// Serves until `end` comes, then takes no more connections, lets requests that are under way
     /// finish for at most 10 s, and returns.
     pub async fn serve(self, end: impl Future<Output = ()>) {
@@ -82,8 +91,17 @@ impl Gateway {
                 }
             }
         };
+        let follow = async {
+            match &self.limits.follow {
+                Some(follow) => follow.run().await,
+                None => std::future::pending().await,
+            }
+        };
         let end = async {
-            end.await;
+            tokio::select! {
+                () = follow => {}
+                () = end => {}
+            }
             drop(ending);
         };
         let service = self

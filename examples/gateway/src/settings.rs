@@ -2,7 +2,8 @@
 
 use crate::listener::ConnectionLimits;
 use crate::proxy::Upstream;
-use limiter_host::config::{PolicyFile, TokenEntry};
+use limiter_host::config::{Config, PolicyFile, TableRows, TokenEntry};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// What to serve, to whom, and where.
@@ -18,6 +19,8 @@ pub struct Settings {
     pub upstream: Option<Upstream>,
     /// How long the upstream may take without any progress.
     pub upstream_timeout: Duration,
+    /// A file that is followed, and what it says at the start. The next three are its word then.
+    pub config: Option<(PathBuf, Config)>,
     /// The limits, and where requests come from.
     pub policy: PolicyFile,
     /// Who is known; `None` for the demo's tokens.
@@ -35,10 +38,21 @@ impl Default for Settings {
             admin: None,
             upstream: None,
             upstream_timeout: Duration::from_secs(30),
+            config: None,
             policy: PolicyFile::default(),
             tokens: None,
             table: None,
         }
+    }
+}
+
+impl Settings {
+    /// Takes over what a file says, and has it followed.
+    pub fn follow(&mut self, path: PathBuf, config: Config) {
+        self.policy = config.limits.clone();
+        self.tokens = Some(config.tokens.clone().unwrap_or_default());
+        self.table = config.table.map(TableSize::from);
+        self.config = Some((path, config));
     }
 }
 
@@ -58,6 +72,12 @@ pub struct TableSize {
     pub tokens: usize,
     /// Rows for users, 36 bytes each.
     pub users: usize,
+}
+
+impl From<TableRows> for TableSize {
+    fn from(TableRows { tokens, users }: TableRows) -> Self {
+        Self { tokens, users }
+    }
 }
 
 impl TableSize {

@@ -2,6 +2,7 @@
 
 use super::history::{Counts, History, OUTCOMES, Rates, counts};
 use super::survey::{Look, Surveys, Tokens};
+use crate::follow::{FileState, Follow};
 use crate::limits::Limits;
 use crate::listener::Connections;
 use bytes::Bytes;
@@ -124,6 +125,7 @@ impl Sources {
             },
             policy: PolicyStatus::of(policy),
             tokens,
+            config: self.limits.follow.as_ref().map(Follow::state),
         }
     }
 }
@@ -143,6 +145,8 @@ struct Status<'a> {
     connections: Usage,
     policy: PolicyStatus,
     tokens: Option<Tokens>,
+    /// `null` if no file is followed.
+    config: Option<FileState>,
 }
 
 #[derive(Debug, Serialize)]

@@ -2,7 +2,7 @@
 
 use crate::program::{Program, command, file};
 use std::net::TcpListener;
-use std::process::{Command, Output};
+use std::process::Output;
 
 /// A run that is to fail: its exit code and its lines on standard error.
 fn failure(flags: &[&str]) -> (Option<i32>, Vec<String>) {
@@ -46,9 +46,7 @@ fn says_where_it_listens_and_what_to_try() {
 fn ends_well_on_sigterm_and_on_ctrl_c() {
     for signal in ["-TERM", "-INT"] {
         let mut program = Program::start(&["--listen", "127.0.0.1:0"]);
-        let id = program.child.id().to_string();
-        let sent = Command::new("kill").args([signal, &id]).status().unwrap();
-        assert!(sent.success());
+        program.signal(signal);
         assert_eq!(program.child.wait().unwrap().code(), Some(0), "{signal}");
     }
 }

@@ -8,4 +8,5 @@ mod forwarding;
 mod limits;
 mod load;
 mod program;
+mod reload;
 mod rig;

@@ -3,13 +3,14 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStderr, Command, Stdio};
 
 /// A gateway started with flags; ended when dropped.
 pub(crate) struct Program {
     pub(crate) child: Child,
     /// What it printed when it was ready.
     pub(crate) welcome: String,
+    log: BufReader<ChildStderr>,
 }
 
 impl Program {
@@ -21,7 +22,12 @@ impl Program {
             let read = output.read_line(&mut welcome).unwrap();
             assert_ne!(read, 0, "it ended: {welcome}");
         }
-        Self { child, welcome }
+        let log = BufReader::new(child.stderr.take().unwrap());
+        Self {
+            child,
+            welcome,
+            log,
+        }
     }
 
     /// Where it listens.
@@ -34,6 +40,20 @@ impl Program {
     pub(crate) fn admin(&self) -> &str {
         let address = self.welcome.split("for operators http://").nth(1).unwrap();
         address.split('/').next().unwrap()
+    }
+
+    /// The next line that it logs; waits for one.
+    pub(crate) fn log_line(&mut self) -> String {
+        let mut line = String::new();
+        self.log.read_line(&mut line).unwrap();
+        line.trim_end().to_owned()
+    }
+
+    #[cfg(unix)]
+    pub(crate) fn signal(&self, signal: &str) {
+        let id = self.child.id().to_string();
+        let sent = Command::new("kill").args([signal, &id]).status().unwrap();
+        assert!(sent.success());
     }
 
     /// Sends a request's lines, and reads the answer.
