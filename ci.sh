@@ -13,6 +13,7 @@ usage: ./ci.sh VERB...
   fmt       formatting of every workspace
   lint      clippy on all targets and features, warnings are errors
   test      all tests of the host workspace
+  redis     the limiter on Redis servers that the tests start
   cross     limiter-core for bare metal, every combination of its features
   doc       documentation, warnings are errors
   browser   the gateway's page for operators in Chromium; screenshots in target/screenshots
@@ -34,6 +35,14 @@ lint() {
 # The README's command.
 run_tests() {
     cargo test --workspace --all-features
+}
+
+redis() {
+    if ! command -v redis-server >/dev/null; then
+        apt-get update -qq
+        apt-get install -y -qq --no-install-recommends redis-server
+    fi
+    LIMITER_REDIS_REQUIRED=1 cargo test -p limiter-host -p replay --all-features --test redis
 }
 
 cross() {
@@ -75,10 +84,10 @@ firmware() {
 [ $# -gt 0 ] || { usage >&2; exit 2; }
 for verb in "$@"; do
     case $verb in
-        fmt | lint | cross | doc | browser | firmware) "$verb" ;;
+        fmt | lint | redis | cross | doc | browser | firmware) "$verb" ;;
         test) run_tests ;;
         # Each in a shell of its own: a list joined by && would switch `set -e` off inside the verbs.
-        all) for each in fmt lint test cross doc browser firmware; do echo "== $each"; ./ci.sh "$each"; done ;;
+        all) for each in fmt lint test redis cross doc browser firmware; do echo "== $each"; ./ci.sh "$each"; done ;;
         *) echo "ci.sh: unknown verb: $verb" >&2; usage >&2; exit 2 ;;
     esac
 done

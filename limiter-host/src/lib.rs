@@ -12,6 +12,7 @@
 //! | `config` (feature `config`) | policies and tokens from TOML or JSON files, read again when they change |
 //! | `meters` (feature `metrics`) | `LimiterMetrics`: the limiter's numbers through the `metrics` facade |
 //! | `refusal_log` (features `tower`, `tracing`) | `RefusalLog`: refusals as events that cannot flood |
+//! | `redis` (feature `redis`) | `RedisLimiter`: the limiter for many machines |
 //! | `resolver` (feature `resolver`) | tokens that are looked up where you keep them, when they are first seen |
 //! | `middleware` (feature `tower`) | `LimiterLayer`, for any tower, axum or hyper service |
 //!
@@ -25,6 +26,8 @@
 //! | `client-reqwest` | `client::PacerMiddleware`, for `reqwest-middleware` |
 //! | `config` | the module `config` |
 //! | `metrics` | the module `meters`; counts of the client |
+//! | `redis` | the module `redis` |
+//! | `redis-tls` | TLS to the store, with the system's certificates |
 //! | `resolver` | the module `resolver` |
 //! | `tower` | the module `middleware` |
 //! | `tracing` | the module `refusal_log`; spans of look-ups; events of the client |
@@ -46,6 +49,8 @@ pub mod middleware;
 pub mod origins;
 #[cfg(all(feature = "tower", feature = "tracing"))]
 pub mod refusal_log;
+#[cfg(feature = "redis")]
+pub mod redis;
 #[cfg(feature = "resolver")]
 pub mod resolver;
 
@@ -58,6 +63,8 @@ pub use manage::Manage;
 #[cfg(feature = "tower")]
 pub use middleware::LimiterLayer;
 pub use origins::PathOrigins;
+#[cfg(feature = "redis")]
+pub use redis::RedisLimiter;
 #[cfg(feature = "resolver")]
 pub use resolver::{BlockingResolver, Lookups, Resolver};
 

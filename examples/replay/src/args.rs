@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
-use crate::backend::{BackendName, TableSize};
+use crate::backend::{Pick, TableSize};
 use crate::input::Format;
 
 /// Replays a log through the limiter: one decision a line on standard output, a summary on standard
@@ -31,9 +31,10 @@ pub struct Args {
     #[arg(long, value_name = "NAME")]
     pub plan: Option<String>,
 
-    /// Who decides: core, shared, concurrent or model
+    /// Who decides: core, shared, concurrent or model; or a store's address, such as
+    /// redis://127.0.0.1, if built with the feature `redis`
     #[arg(long, value_name = "NAME", default_value = "core")]
-    pub backend: BackendName,
+    pub backend: Pick,
 
     /// Rows of the limiter's table; by default as many as the log needs and more
     #[arg(long, value_name = "TOKENS,USERS")]

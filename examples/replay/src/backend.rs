@@ -6,7 +6,12 @@
 mod concurrent;
 mod core;
 mod model;
+mod pick;
+#[cfg(feature = "redis")]
+mod redis;
 mod shared;
+
+pub use self::pick::Pick;
 
 use std::fmt;
 use std::str::FromStr;

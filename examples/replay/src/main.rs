@@ -57,7 +57,7 @@ fn replay(args: &Args) -> Result<(), Failure> {
     let (plans, plans_time) = timed(|| under_each_plan(&reading, &setup));
     let summary = Summary {
         reading: &reading,
-        backend: args.backend,
+        backend: &args.backend,
         tally: &tally,
         statistics: backend.statistics(),
         plans: &plans?,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use limiter_core::{Reason, Statistics};
 
-use crate::backend::BackendName;
+use crate::backend::Pick;
 use crate::input::Reading;
 use crate::tally::Tally;
 
@@ -18,7 +18,7 @@ pub struct Summary<'a> {
     /// What was read.
     pub reading: &'a Reading,
     /// Who decided.
-    pub backend: BackendName,
+    pub backend: &'a Pick,
     /// What was decided.
     pub tally: &'a Tally,
     /// The backend's own counts.

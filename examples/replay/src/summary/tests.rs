@@ -1,5 +1,5 @@
 use super::*;
-use crate::backend::TableSize;
+use crate::backend::{BackendName, TableSize};
 use crate::input::{Format, Reader};
 use crate::run::{Output, run};
 use limiter_core::{HashKey, Plan, Policy};
@@ -46,7 +46,7 @@ fn summary_of(text: &str, backend: BackendName) -> String {
     let plans = plans.map(|(name, plan)| (name, decide(Some(plan)).0));
     Summary {
         reading: &reading,
-        backend,
+        backend: &backend.into(),
         tally: &tally,
         statistics,
         plans: &plans,

@@ -1,0 +1,293 @@
+//! The limiter for many machines: the same decisions, with the counts in Redis or Valkey.
+//!
+//! | file | what it is about |
+//! |---|---|
+//! | `config` | where the store is, and how it is used |
+//! | `link`, `outage` | the connection; what is decided without one |
+//! | `check.lua`, `packed`, `script` | the decision in the store, and how it is asked for |
+//! | `decide` | one decision: asked of the store, made again by the core |
+//! | `front` | the limiter behind a tower layer |
+//! | `registry`, `manage` | who is known to this instance |
+//!
+//! # What is where
+//!
+//! An instance knows the tokens that were registered with it, and the policy. The store holds what
+//! they have used: of each token its window and conduct, of each user the day and the strikes, and
+//! the calendar. Every key ends by itself when it says nothing any more, so an idle token costs
+//! nothing. Keys are made of keyed ids, never of a token or a name (T4), and no caller's text
+//! reaches a script.
+//!
+//! A decision is one round trip, of one script that runs alone on the server: never more than L in
+//! a window and D in a day, by the server's clock, however many instances ask.
+//!
+//! # In a cluster
+//!
+//! A script may touch the keys of one slot. Those of a user and of the user's tokens lie in one, by
+//! a hash tag, and there each user has a calendar of their own, fed by that user's requests alone.
+//! With a sane server clock every calendar turns at the same midnight; D10b then bounds the refills
+//! of each user rather than of all.
+
+mod config;
+mod decide;
+mod front;
+mod link;
+mod manage;
+mod observe;
+mod outage;
+mod packed;
+mod registry;
+mod script;
+
+pub use self::config::{OnStoreFailure, RedisConfig, RedisConfigError, StoreTime};
+pub use self::manage::ManageError;
+pub use self::outage::StoreError;
+
+use self::link::Link;
+use self::outage::Outage;
+use self::registry::{KeyNames, Registry};
+use limiter_core::{
+    Decision, Instant, Now, Outcome, Policy, PolicyError, Receipt, Refunded, RegisterError,
+    Registered, Registration, Request, Statistics, TokenId, TokenLimit, UpdateError,
+};
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, RwLock};
+
+/// A limiter whose counts are in Redis, shared by all who name the same store and key prefix.
+///
+/// Cheap to clone; the clones are one limiter. It needs a tokio runtime.
+///
+/// ```no_run
+/// use limiter_host::core::{HashKey, Kind, Method, Plan, Policy, Registration, Request};
+/// use limiter_host::redis::{RedisConfig, RedisLimiter};
+/// use limiter_host::SharedClock;
+///
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// let (key, clock) = (HashKey::new(*b"the same for all"), SharedClock::system());
+/// let config = RedisConfig::from_url("redis://127.0.0.1")?;
+/// let limiter = RedisLimiter::connect(Policy::pipedrive(), config).await?;
+/// let martin = Registration::new(key.user(b"martin"), Kind::ApiToken, Plan::ADVANCED);
+/// limiter.register(key.token(b"a1b2c3"), martin).await?;
+///
+/// let request = Request::new(key.token(b"a1b2c3"), Method::Post);
+/// let decision = limiter.check(&request, clock.now()?).await;
+/// assert_eq!(decision.quota().map(|quota| quota.limit), Some(40));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct RedisLimiter {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    link: Link,
+    outage: Outage,
+    time: StoreTime,
+    on_store_failure: OnStoreFailure,
+    /// The key that says nothing, written to see whether the store can be.
+    probe_key: String,
+    calendar_key: String,
+    registry: RwLock<Registry>,
+    /// By [`Statistics::place`].
+    counts: [AtomicU64; Statistics::OUTCOMES],
+}
+
+impl Inner {
+    fn count(&self, outcome: Outcome) {
+        self.counts[Statistics::place(outcome)].fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl RedisLimiter {
+    /// A limiter that nobody is known to yet, connected if the store can be reached.
+    ///
+    /// If it cannot, that is an outage like a later one: decided upon as the configuration says,
+    /// and ended when the store is there. All instances must be given the same policy.
+    ///
+    /// # Errors
+    ///
+    /// [`RedisConfigError`] if the address cannot be used.
+    pub async fn connect(policy: Policy, config: RedisConfig) -> Result<Self, RedisConfigError> {
+        let link = Link::new(
+            &config.topology,
+            config.connect_timeout,
+            config.response_timeout,
+        )
+        .map_err(|_| RedisConfigError::Address)?;
+        let names = KeyNames {
+            prefix: config.key_prefix,
+            calendar_per_user: link.is_cluster(),
+        };
+        let inner = Arc::new(Inner {
+            link,
+            outage: Outage::default(),
+            time: config.time,
+            on_store_failure: config.on_store_failure,
+            probe_key: format!("{}:p", names.prefix),
+            calendar_key: names.any_calendar(),
+            registry: RwLock::new(Registry::new(policy, names, config.capacity)),
+            counts: std::array::from_fn(|_| AtomicU64::new(0)),
+        });
+        if let Err(error) = inner.try_to_return().await {
+            inner.failed(&error.into());
+        }
+        Ok(Self { inner })
+    }
+
+    /// Decides a request and charges what it admits.
+    ///
+    /// One round trip, and none for a webhook or an unknown token. `now` is the caller's clock; see
+    /// [`StoreTime`] for what it is used for. Dropping the future gives nothing up that was charged.
+    pub async fn check(&self, request: &Request, now: Now) -> Decision {
+        let decision = self.inner.check(request, now).await;
+        self.inner.count(decision.outcome());
+        decision
+    }
+
+    /// Decides a request if that takes no round trip, and else not at all.
+    #[must_use]
+    pub fn check_here(&self, request: &Request, now: Now) -> Option<Decision> {
+        let decision = self.inner.check_here(request, now)?;
+        self.inner.count(decision.outcome());
+        Some(decision)
+    }
+
+    /// Decides a request that cannot be judged (O8).
+    pub fn refuse_for(&self, request: &Request, outage: limiter_core::Outage) -> Decision {
+        let decision = outage.decide(request);
+        self.inner.count(decision.outcome());
+        decision
+    }
+
+    /// Says what [`check`](Self::check) would say, without any change that a later decision could
+    /// see (P1); `store_failed` while the store cannot be used. One round trip.
+    pub async fn peek(&self, request: &Request, now: Now) -> Decision {
+        self.inner.peek(request, now).await
+    }
+
+    /// Gives the permits of an admission back (P2): at most four round trips.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the store cannot be used: some or none went back.
+    #[allow(clippy::needless_pass_by_value, reason = "a receipt is used up")]
+    pub async fn refund(&self, receipt: Receipt, now: Now) -> Result<Refunded, StoreError> {
+        self.inner.refund(&receipt, now).await
+    }
+
+    /// Makes a token known to this instance. As the core's
+    /// [`register`](limiter_core::LimiterIn::register), but no row is ever evicted: a full table
+    /// stays full until a token is revoked.
+    ///
+    /// # Errors
+    ///
+    /// [`ManageError`]. Only where a revoked token is resumed with another user the store is asked.
+    pub async fn register(
+        &self,
+        token: TokenId,
+        registration: Registration,
+    ) -> Result<Registered, ManageError<RegisterError>> {
+        self.inner.register(token, &registration).await
+    }
+
+    /// Changes what sets a token's window limit in this instance; what is used stays (P3).
+    ///
+    /// # Errors
+    ///
+    /// [`UpdateError`]; nothing is changed.
+    pub fn update(&self, token: TokenId, limit: TokenLimit) -> Result<(), UpdateError> {
+        self.inner.registry_mut().update(token, limit)
+    }
+
+    /// Makes a token unknown to this instance from now on; says whether it was known. What it used,
+    /// and a block, stay in the store, so that revoking lifts nothing (P4).
+    pub async fn revoke(&self, token: TokenId, now: Now) -> bool {
+        self.inner.revoke(token, now).await
+    }
+
+    /// Ends a token's block, which leaves it without offences; one that is not blocked keeps those
+    /// it has. One round trip.
+    ///
+    /// # Errors
+    ///
+    /// [`ManageError`]; nothing is changed.
+    pub async fn unblock(&self, token: TokenId) -> Result<(), ManageError<UpdateError>> {
+        self.inner.unblock(token).await
+    }
+
+    /// Puts another policy in force in this instance; what is used stays (P3). In the mode fair use
+    /// one round trip for every user.
+    ///
+    /// # Errors
+    ///
+    /// [`ManageError`]; the policy in force stays.
+    pub async fn set_policy(&self, policy: Policy) -> Result<(), ManageError<PolicyError>> {
+        self.inner.set_policy(policy).await
+    }
+
+    /// When the token next gets something back, by the clock that decides: the end of its block,
+    /// else of its open window; `None` if neither is running, or the token is not known here.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    pub async fn next_reset(
+        &self,
+        token: TokenId,
+        now: Now,
+    ) -> Result<Option<Instant>, StoreError> {
+        self.inner.next_reset(token, now).await
+    }
+
+    /// The policy in force.
+    #[must_use]
+    pub fn policy(&self) -> Policy {
+        self.inner.registry().policy
+    }
+
+    /// The counts of this instance's decisions, and who is known to it. It has no probes.
+    #[must_use]
+    pub fn statistics(&self) -> Statistics {
+        let registry = self.inner.registry();
+        let counts = self.inner.counts.each_ref();
+        let counts = counts.map(|count| count.load(Ordering::Relaxed));
+        let mut statistics = Statistics::default().with_decisions(counts);
+        statistics.tokens = registry.tokens();
+        statistics.users = registry.users();
+        statistics.table_full = registry.table_full;
+        statistics
+    }
+
+    /// How often the store failed, and whether it can be used now.
+    #[must_use]
+    pub fn store_outages(&self) -> (u64, bool) {
+        (self.inner.outage.count(), !self.inner.outage.lasts())
+    }
+
+    /// The calendar's UTC day, `None` before the first, and how often it has advanced. In a cluster
+    /// every user has a calendar, and this is nobody's.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    pub async fn accounting_day(&self) -> Result<(Option<u32>, u32), StoreError> {
+        let inner = &self.inner;
+        let mut connection = inner.link.connection().ok_or(StoreError::NotConnected)?;
+        let record: Option<Vec<u8>> = redis::cmd("GET")
+            .arg(&inner.calendar_key)
+            .query_async(&mut connection)
+            .await?;
+        let Some(record) = record else {
+            return Ok((None, 0));
+        };
+        let calendar = packed::unpack_calendar(&record).ok_or(StoreError::Foreign)?;
+        Ok((calendar.day(), calendar.refills()))
+    }
+}
+
+impl fmt::Debug for RedisLimiter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RedisLimiter(..)")
+    }
+}

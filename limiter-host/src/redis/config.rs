@@ -1,0 +1,345 @@
+//! Where the store is, and how the limiter uses it.
+
+use redis::cluster::ClusterClient;
+use redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType};
+use redis::{Client, ConnectionInfo, IntoConnectionInfo, RedisResult, TlsMode};
+use std::fmt;
+use std::time::Duration;
+
+/// How a [`RedisLimiter`](super::RedisLimiter) finds and uses its store.
+///
+/// ```
+/// use limiter_host::redis::{OnStoreFailure, RedisConfig};
+///
+/// let config = RedisConfig::from_url("redis+sentinel://10.0.0.1:26379,10.0.0.2:26379/main")?
+///     .key_prefix("orders")
+///     .on_store_failure(OnStoreFailure::Refuse);
+/// assert!(RedisConfig::from_url("http://10.0.0.1").is_err());
+/// # Ok::<(), limiter_host::redis::RedisConfigError>(())
+/// ```
+#[derive(Clone)]
+pub struct RedisConfig {
+    pub(super) topology: Topology,
+    pub(super) key_prefix: String,
+    pub(super) time: StoreTime,
+    pub(super) capacity: usize,
+    pub(super) connect_timeout: Duration,
+    pub(super) response_timeout: Duration,
+    pub(super) on_store_failure: OnStoreFailure,
+}
+
+impl RedisConfig {
+    /// A store by its address:
+    ///
+    /// - `redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE]`: one server;
+    /// - `redis+sentinel://[USER:PASSWORD@]HOST:PORT,HOST:PORT/NAME`: the master that the sentinels
+    ///   name so;
+    /// - `redis+cluster://[USER:PASSWORD@]HOST:PORT,HOST:PORT`: a cluster that these nodes belong to.
+    ///
+    /// `rediss` in the place of `redis` speaks TLS, with the feature `redis-tls`.
+    ///
+    /// # Errors
+    ///
+    /// [`RedisConfigError`], which shows no part of the address: it may hold a password.
+    pub fn from_url(url: &str) -> Result<Self, RedisConfigError> {
+        Ok(Self {
+            topology: Topology::from_url(url)?,
+            key_prefix: "limiter".to_owned(),
+            time: StoreTime::Server,
+            capacity: 100_000,
+            connect_timeout: Duration::from_secs(1),
+            response_timeout: Duration::from_millis(250),
+            on_store_failure: OnStoreFailure::Refuse,
+        })
+    }
+
+    /// Sets what every key begins with: limiters with different prefixes share nothing. By default
+    /// `limiter`. Braces are left out, for a cluster would take them for a hash tag.
+    #[must_use]
+    pub fn key_prefix(mut self, prefix: &str) -> Self {
+        self.key_prefix = prefix.replace(['{', '}'], "");
+        self
+    }
+
+    /// Sets whose clock decides; by default the server's.
+    #[must_use]
+    pub const fn time(mut self, time: StoreTime) -> Self {
+        self.time = time;
+        self
+    }
+
+    /// Sets how many tokens may be registered; by default 100 000.
+    #[must_use]
+    pub const fn capacity(mut self, tokens: usize) -> Self {
+        self.capacity = tokens;
+        self
+    }
+
+    /// Sets how long connecting may take; by default 1 s.
+    #[must_use]
+    pub const fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// Sets how long an answer may take before the store counts as failed; by default 250 ms.
+    #[must_use]
+    pub const fn response_timeout(mut self, timeout: Duration) -> Self {
+        self.response_timeout = timeout;
+        self
+    }
+
+    /// Sets what is decided while the store cannot be used; by default nothing is admitted.
+    #[must_use]
+    pub const fn on_store_failure(mut self, policy: OnStoreFailure) -> Self {
+        self.on_store_failure = policy;
+        self
+    }
+}
+
+impl fmt::Debug for RedisConfig {
+    /// Tells no address: it may hold a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisConfig")
+            .field("key_prefix", &self.key_prefix)
+            .field("time", &self.time)
+            .field("on_store_failure", &self.on_store_failure)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Whose clock decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreTime {
+    /// The server's, which all instances share, however their own clocks are set. The times that
+    /// decisions are asked with only measure how old something is.
+    Server,
+    /// The one that decisions are asked with: for tests and for logs. Keys live an hour.
+    Injected,
+}
+
+/// What is decided while the store cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OnStoreFailure {
+    /// Refuse with `store_failed`, a 503 (O8).
+    Refuse,
+    /// Let everything through, uncounted.
+    Admit,
+}
+
+/// Why an address is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RedisConfigError {
+    /// It begins with no scheme that is known.
+    Scheme,
+    /// It speaks TLS, and the feature `redis-tls` is not on.
+    NoTls,
+    /// A host, a port, a database or the credentials cannot be read.
+    Address,
+    /// It names no master for the sentinels.
+    NoMaster,
+}
+
+impl fmt::Display for RedisConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Scheme => {
+                "the store's address must begin with redis://, redis+sentinel:// or \
+                 redis+cluster://, or with rediss in the place of redis"
+            }
+            Self::NoTls => "the store's address asks for TLS, which this build does not speak",
+            Self::Address => "the store's address has a bad host, port, database or credentials",
+            Self::NoMaster => {
+                "the store's address must end with the master's name: \
+                 redis+sentinel://HOST:PORT/NAME"
+            }
+        })
+    }
+}
+
+impl std::error::Error for RedisConfigError {}
+
+/// What kind of store there is, and where.
+#[derive(Clone)]
+pub(super) enum Topology {
+    One(Server),
+    Sentinel(Sentinels),
+    Cluster(Nodes),
+}
+
+/// One server.
+#[derive(Clone)]
+pub(super) struct Server(ConnectionInfo);
+
+/// Sentinels, the master's name, and what the master is to be told.
+#[derive(Clone)]
+pub(super) struct Sentinels {
+    sentinels: Vec<ConnectionInfo>,
+    master: String,
+}
+
+/// Nodes of a cluster.
+#[derive(Clone)]
+pub(super) struct Nodes(Vec<ConnectionInfo>);
+
+impl Topology {
+    fn from_url(url: &str) -> Result<Self, RedisConfigError> {
+        let (scheme, rest) = url.split_once("://").ok_or(RedisConfigError::Scheme)?;
+        let (base, kind) = scheme.split_once('+').unwrap_or((scheme, ""));
+        if !matches!(base, "redis" | "rediss") || !matches!(kind, "" | "sentinel" | "cluster") {
+            return Err(RedisConfigError::Scheme);
+        }
+        if base == "rediss" && !cfg!(feature = "redis-tls") {
+            return Err(RedisConfigError::NoTls);
+        }
+        if kind.is_empty() {
+            return Ok(Self::One(Server(address(url)?)));
+        }
+        // The credentials stand once, before the hosts; what follows the hosts stands once too.
+        let (credentials, rest) = match rest.rsplit_once('@') {
+            Some((credentials, rest)) => (format!("{credentials}@"), rest),
+            None => (String::new(), rest),
+        };
+        let (hosts, path) = rest.split_once('/').unwrap_or((rest, ""));
+        let hosts: Result<Vec<_>, _> = hosts
+            .split(',')
+            .map(|host| address(&format!("{base}://{credentials}{host}")))
+            .collect();
+        if kind == "cluster" {
+            if !path.is_empty() {
+                return Err(RedisConfigError::Address);
+            }
+            return Ok(Self::Cluster(Nodes(hosts?)));
+        }
+        if path.is_empty() || path.contains('/') {
+            return Err(RedisConfigError::NoMaster);
+        }
+        Ok(Self::Sentinel(Sentinels {
+            sentinels: hosts?,
+            master: path.to_owned(),
+        }))
+    }
+}
+
+fn address(url: &str) -> Result<ConnectionInfo, RedisConfigError> {
+    let info = url.into_connection_info();
+    info.map_err(|_| RedisConfigError::Address)
+}
+
+impl Server {
+    pub(super) fn client(&self) -> RedisResult<Client> {
+        Client::open(self.0.clone())
+    }
+}
+
+impl Nodes {
+    pub(super) fn client(
+        &self,
+        connect: Duration,
+        response: Duration,
+    ) -> RedisResult<ClusterClient> {
+        // What failed is asked once more, at another node where it has moved to; more would keep a
+        // request waiting.
+        ClusterClient::builder(self.0.clone())
+            .retries(CLUSTER_RETRIES)
+            .connection_timeout(connect)
+            .response_timeout(response)
+            .build()
+    }
+}
+
+impl Sentinels {
+    pub(super) fn client(&self) -> RedisResult<SentinelClient> {
+        let addresses = self.sentinels.iter().map(|info| info.addr().clone());
+        let mut builder =
+            SentinelClientBuilder::new(addresses, &self.master, SentinelServerType::Master)?;
+        if let Some(first) = self.sentinels.first() {
+            let settings = first.redis_settings();
+            if let Some(username) = settings.username() {
+                builder = builder.set_client_to_redis_username(username);
+            }
+            if let Some(password) = settings.password() {
+                builder = builder.set_client_to_redis_password(password);
+            }
+            if matches!(first.addr(), redis::ConnectionAddr::TcpTls { .. }) {
+                builder = builder
+                    .set_client_to_redis_tls_mode(TlsMode::Secure)
+                    .set_client_to_sentinel_tls_mode(TlsMode::Secure);
+            }
+        }
+        builder.build()
+    }
+}
+
+const CLUSTER_RETRIES: u32 = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(url: &str) -> Option<RedisConfigError> {
+        RedisConfig::from_url(url).err()
+    }
+
+    #[test]
+    fn each_kind_of_store_has_an_address() {
+        for url in [
+            "redis://127.0.0.1",
+            "redis://user:secret@localhost:6380/2",
+            "redis+sentinel://a:1,b:2/main",
+            "redis+cluster://user:secret@a:1,b:2,c:3",
+        ] {
+            assert_eq!(error(url), None, "{url}");
+        }
+    }
+
+    #[test]
+    fn an_address_that_cannot_be_used_is_told_why_and_not_repeated() {
+        for (url, wanted) in [
+            ("localhost:6379", RedisConfigError::Scheme),
+            ("http://localhost", RedisConfigError::Scheme),
+            ("redis+tls://localhost", RedisConfigError::Scheme),
+            ("redis://localhost:port", RedisConfigError::Address),
+            ("redis+cluster://a:1,:2", RedisConfigError::Address),
+            ("redis+cluster://a:1/0", RedisConfigError::Address),
+            ("redis+sentinel://a:1", RedisConfigError::NoMaster),
+            ("redis+sentinel://a:1/b/c", RedisConfigError::NoMaster),
+        ] {
+            assert_eq!(error(url), Some(wanted), "{url}");
+        }
+        let config = RedisConfig::from_url("redis://user:secret@localhost").unwrap();
+        assert!(!format!("{config:?}").contains("secret"));
+    }
+
+    #[cfg(not(feature = "redis-tls"))]
+    #[test]
+    fn tls_takes_the_feature() {
+        assert_eq!(error("rediss://localhost"), Some(RedisConfigError::NoTls));
+    }
+
+    #[test]
+    fn errors_say_what_is_wrong_in_lower_case() {
+        let texts = [
+            RedisConfigError::Scheme,
+            RedisConfigError::NoTls,
+            RedisConfigError::Address,
+            RedisConfigError::NoMaster,
+        ]
+        .map(|error| error.to_string());
+        assert!(
+            texts
+                .iter()
+                .all(|text| text.starts_with("the store's address "))
+        );
+        assert!(texts[0].contains("redis+cluster://"));
+        assert!(texts[3].ends_with("redis+sentinel://HOST:PORT/NAME"));
+    }
+
+    #[test]
+    fn a_prefix_has_no_braces() {
+        let config = RedisConfig::from_url("redis://a").unwrap();
+        assert_eq!(config.key_prefix("{x}y").key_prefix, "xy");
+    }
+}

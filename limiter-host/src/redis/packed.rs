@@ -1,0 +1,348 @@
+//! What goes to a script and comes back, as bytes: big-endian whole numbers of fixed width, which
+//! `struct.pack` and `struct.unpack` of the server's Lua write and read. No text of a caller is
+//! among them.
+
+use limiter_core::abuse::Abuse;
+use limiter_core::calendar::Calendar;
+use limiter_core::daily::{DailyMode, Day, Strikes};
+use limiter_core::window::Window;
+use limiter_core::{Instant, Now, Policy, UnixTime};
+
+/// Writes numbers one after the other.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Packer(Vec<u8>);
+
+impl Packer {
+    pub(super) fn with_capacity(bytes: usize) -> Self {
+        Self(Vec::with_capacity(bytes))
+    }
+
+    /// Appends the low `bytes` bytes of `value`, at most 8.
+    #[must_use]
+    pub(super) fn put(mut self, bytes: usize, value: impl Into<u64>) -> Self {
+        let value = value.into().to_be_bytes();
+        self.0.extend_from_slice(&value[8 - bytes..]);
+        self
+    }
+
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        self.0
+    }
+}
+
+/// Reads numbers one after the other; past the end all are 0.
+#[derive(Clone, Copy, Debug)]
+struct Unpacker<'a>(&'a [u8]);
+
+impl Unpacker<'_> {
+    fn take(&mut self, bytes: usize) -> u64 {
+        let (head, rest) = self.0.split_at(bytes.min(self.0.len()));
+        self.0 = rest;
+        head.iter()
+            .fold(0, |value, &byte| value << 8 | u64::from(byte))
+    }
+
+    fn take_u32(&mut self, bytes: usize) -> u32 {
+        // OK because at most 4 bytes are asked for.
+        u32::try_from(self.take(bytes)).unwrap_or_default()
+    }
+}
+
+/// A token's window and conduct, as its key holds them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct TokenRecord {
+    pub(super) window: Window,
+    pub(super) abuse: Abuse,
+}
+
+impl TokenRecord {
+    const BYTES: usize = 20;
+
+    /// Reads the record; `None` if it is of another version.
+    pub(super) fn unpack(bytes: &[u8]) -> Option<Self> {
+        let mut unpacker = versioned(bytes, Self::BYTES)?;
+        let state = unpacker.take(1);
+        let (start, used) = (unpacker.take(6), unpacker.take(3));
+        let (mark, offences) = (unpacker.take(6), unpacker.take(3));
+        let open = state & 1;
+        Some(Self {
+            window: Window::from_bits(used << 44 | open << 43 | start),
+            abuse: Abuse::from_bits((state & 2) << 62 | offences << 44 | mark),
+        })
+    }
+}
+
+impl TokenRecord {
+    /// The record as the scripts write it.
+    pub(super) fn pack(&self) -> Vec<u8> {
+        let open = u8::from(self.window.is_open());
+        let blocked = u8::from(self.abuse.is_blocked());
+        let packer = Packer::with_capacity(Self::BYTES)
+            .put(1, VERSION)
+            .put(1, open + 2 * blocked)
+            .put(6, self.window.start().as_millis())
+            .put(3, self.window.used());
+        put_mark(packer, self.abuse).into_bytes()
+    }
+}
+
+/// The mark of a conduct and its offences.
+fn put_mark(packer: Packer, abuse: Abuse) -> Packer {
+    let mark = abuse.to_bits() & ((1 << 44) - 1);
+    packer.put(6, mark).put(3, abuse.offences())
+}
+
+/// The three numbers that the scripts keep of a conduct: blocked or not, the mark, the offences.
+pub(super) fn put_abuse(packer: Packer, abuse: Abuse) -> Packer {
+    put_mark(packer.put(1, abuse.is_blocked()), abuse)
+}
+
+/// A user's day and strikes, as their key holds them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct UserRecord {
+    pub(super) day: Day,
+    pub(super) strikes: Strikes,
+}
+
+impl UserRecord {
+    const BYTES: usize = 13;
+
+    /// Reads the record; `None` if it is of another version.
+    pub(super) fn unpack(bytes: &[u8]) -> Option<Self> {
+        let mut unpacker = versioned(bytes, Self::BYTES)?;
+        let (refills, used) = (unpacker.take_u32(4), unpacker.take_u32(4));
+        let (count, last) = (unpacker.take(1), unpacker.take_u32(3));
+        Some(Self {
+            day: Day::new(refills, used),
+            strikes: Strikes::new(u8::try_from(count).unwrap_or(u8::MAX), last),
+        })
+    }
+}
+
+/// Reads the calendar's record; `None` if it is of another version.
+pub(super) fn unpack_calendar(bytes: &[u8]) -> Option<Calendar> {
+    const BYTES: usize = 22;
+    let mut unpacker = versioned(bytes, BYTES)?;
+    let paced = unpacker.take(1);
+    let (last_change, earliest_next) = (unpacker.take(6), unpacker.take(6));
+    let day = unpacker.take(4) << 32 | unpacker.take(4);
+    let started = 2;
+    // The mark that only makes feeding quicker is not stored: never, until it is fed.
+    let steady_from = i64::MAX.cast_unsigned();
+    Some(Calendar::from_words([
+        last_change,
+        earliest_next,
+        steady_from,
+        day,
+        paced | started,
+    ]))
+}
+
+fn versioned(bytes: &[u8], length: usize) -> Option<Unpacker<'_>> {
+    let mut unpacker = Unpacker(bytes);
+    (bytes.len() == length && unpacker.take(1) == VERSION).then_some(unpacker)
+}
+
+/// The policy as `check.lua` takes it.
+pub(super) fn pack_policy(policy: &Policy) -> Vec<u8> {
+    let (mode, tolerated, forgiven) = match policy.daily().mode {
+        DailyMode::Advisory => (1_u8, 0, 0),
+        DailyMode::FairUse {
+            tolerated_days,
+            forgiven_after_days,
+        } => (2, tolerated_days, forgiven_after_days),
+        // Also one that this crate does not know yet: the strictest reading.
+        _ => (0, 0, 0),
+    };
+    let block = policy.block();
+    let of_block =
+        |number: fn(&limiter_core::policy::BlockRule) -> u32| block.as_ref().map_or(0, number);
+    Packer::with_capacity(30)
+        .put(4, policy.window_ms())
+        .put(4, policy.daily().limit)
+        .put(1, mode)
+        .put(1, tolerated)
+        .put(2, forgiven)
+        .put(4, of_block(|rule| rule.offences()))
+        .put(4, of_block(|rule| rule.within_ms()))
+        .put(4, of_block(|rule| rule.duration_ms()))
+        .put(1, block.is_some_and(|rule| rule.extend_on_hit()))
+        .put(5, policy.utc_floor().as_secs())
+        .into_bytes()
+}
+
+/// What `check.lua` is asked, beside the policy.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ask {
+    /// Only to look (P1).
+    pub(super) peek: bool,
+    /// Whether a refusal would be an offence (O7).
+    pub(super) offends: bool,
+    /// Permits per window.
+    pub(super) limit: u32,
+    /// Permits asked for.
+    pub(super) cost: u32,
+    /// The moment, `None` for the server's.
+    pub(super) now: Option<Now>,
+    /// Permits wanted ahead of need, of the window and of the day.
+    pub(super) want: Permits,
+    /// Permits that were taken ahead of need and go back now.
+    pub(super) back: Held,
+    /// Offences that were counted here alone.
+    pub(super) pending: Option<Pending>,
+}
+
+/// So many permits of a window and of a day.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Permits {
+    pub(super) window: u32,
+    pub(super) day: u32,
+}
+
+/// Permits held ahead of need, and of which window and day they are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Held {
+    pub(super) permits: Permits,
+    /// The start of the window.
+    pub(super) start: Instant,
+    /// The accounting day, by its number of refills.
+    pub(super) refills: u32,
+}
+
+/// Offences of refusals that were decided here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Pending {
+    /// How many there were.
+    pub(super) count: u32,
+    /// How long ago the last one was, in milliseconds.
+    pub(super) age_ms: u32,
+    /// The conduct that the first of them was added to.
+    pub(super) before: Abuse,
+    /// The conduct with all of them.
+    pub(super) after: Abuse,
+}
+
+impl Ask {
+    pub(super) fn pack(&self) -> Vec<u8> {
+        let mut flags = 0_u8;
+        for (set, flag) in [
+            (self.peek, PEEK),
+            (self.offends, OFFENDS),
+            (self.now.is_none(), SERVER_CLOCK),
+            (self.pending.is_some(), PENDING),
+        ] {
+            flags |= if set { flag } else { 0 };
+        }
+        let now = self.now.unwrap_or(Now::new(Instant::ZERO, None));
+        Packer::with_capacity(50)
+            .put(1, flags)
+            .put(4, self.limit)
+            .put(4, self.cost)
+            .put(6, now.monotonic().as_millis())
+            .put(5, now.utc().map_or(UNKNOWN_UTC, UnixTime::as_secs))
+            .put(4, self.now.map_or(0, |_| HOLD_MS))
+            .put(4, self.want.window)
+            .put(4, self.want.day)
+            .put(4, self.back.permits.window)
+            .put(6, self.back.start.as_millis())
+            .put(4, self.back.permits.day)
+            .put(4, self.back.refills)
+            .into_bytes()
+    }
+}
+
+impl Pending {
+    pub(super) fn pack(&self) -> Vec<u8> {
+        let packer = Packer::with_capacity(28)
+            .put(4, self.count)
+            .put(4, self.age_ms);
+        put_abuse(put_abuse(packer, self.before), self.after).into_bytes()
+    }
+}
+
+/// What `give_back.lua` is asked.
+pub(super) fn pack_back(now: Option<Instant>, window_ms: u32, mark: u64, cost: u32) -> Vec<u8> {
+    Packer::with_capacity(21)
+        .put(1, now.is_none())
+        .put(6, now.map_or(0, Instant::as_millis))
+        .put(4, window_ms)
+        .put(6, mark)
+        .put(4, cost)
+        .into_bytes()
+}
+
+const VERSION: u64 = 1;
+const PEEK: u8 = 1;
+const OFFENDS: u8 = 2;
+const SERVER_CLOCK: u8 = 4;
+const PENDING: u8 = 8;
+/// The first number that is no time (SPEC 2).
+const UNKNOWN_UTC: u64 = 1 << 39;
+/// How long a key lives whose owner's clock is not the server's: an hour.
+const HOLD_MS: u32 = 3_600_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use limiter_core::Plan;
+    use std::time::Duration;
+
+    #[test]
+    fn a_records_numbers_are_where_the_scripts_put_them() {
+        let mut bytes = vec![1, 3];
+        bytes.extend([0, 0, 0, 0, 1, 2, 0, 0, 7]);
+        bytes.extend([0, 0, 0, 1, 0, 0, 0, 0, 0]);
+        let record = TokenRecord::unpack(&bytes).unwrap();
+        assert_eq!(record.pack(), bytes);
+        assert_eq!(record.window.start(), Instant::from_millis(258));
+        assert_eq!(record.window.used(), 7);
+        assert!(record.abuse.is_blocked());
+        assert_eq!(record.abuse.blocked_ms(Instant::from_millis(0)), 1 << 16);
+
+        let user = [1, 0, 0, 0, 5, 0, 0, 0, 9, 2, 0, 0, 4];
+        let user = UserRecord::unpack(&user).unwrap();
+        assert_eq!(
+            (user.day, user.strikes),
+            (Day::new(5, 9), Strikes::new(2, 4))
+        );
+    }
+
+    #[test]
+    fn a_record_of_another_version_or_length_is_none() {
+        assert_eq!(TokenRecord::unpack(&[2; 20]), None);
+        assert_eq!(TokenRecord::unpack(&[1; 19]), None);
+        assert_eq!(UserRecord::unpack(&[]), None);
+        assert_eq!(unpack_calendar(&[1; 23]), None);
+    }
+
+    #[test]
+    fn a_policy_is_30_bytes_and_an_ask_50() {
+        let policy = Policy::builder()
+            .plan(Plan::new(0), 1, 1)
+            .block(3, Duration::from_secs(1), Duration::from_secs(2))
+            .build()
+            .unwrap();
+        assert_eq!(pack_policy(&policy).len(), 30);
+        let ask = Ask {
+            peek: false,
+            offends: true,
+            limit: 1,
+            cost: 1,
+            now: None,
+            want: Permits::default(),
+            back: Held::default(),
+            pending: None,
+        };
+        assert_eq!(
+            (ask.pack().len(), ask.pack()[0]),
+            (50, OFFENDS | SERVER_CLOCK)
+        );
+    }
+
+    #[test]
+    fn a_conduct_is_blocked_or_not_a_mark_and_offences() {
+        let abuse = Abuse::from_bits(5 << 44 | 258);
+        let bytes = put_abuse(Packer::default(), abuse).into_bytes();
+        assert_eq!(bytes, [0, 0, 0, 0, 0, 1, 2, 0, 0, 5]);
+    }
+}

@@ -1,0 +1,297 @@
+//! Who is known to this instance: its tokens, their terms, their users, and their keys in the store.
+//!
+//! Only counts are in the store. Every instance registers the same tokens by itself, and a store
+//! that was emptied knows none less. A token stays known until it is revoked: rows are not evicted.
+
+use limiter_core::limiter::Terms;
+use limiter_core::{
+    Kind, Origin, Policy, PolicyError, RegisterError, Registered, Registration, Request, TokenId,
+    TokenLimit, UpdateError, UserId,
+};
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+/// The keys of one token's decisions.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Keys {
+    /// The token's window and conduct.
+    pub(super) token: String,
+    /// The calendar.
+    pub(super) calendar: String,
+    /// The user's day and strikes.
+    pub(super) user: String,
+}
+
+/// How keys are written. A cluster keeps the keys of one user in one slot, by the tag in braces.
+#[derive(Clone, Debug)]
+pub(super) struct KeyNames {
+    pub(super) prefix: String,
+    /// Whether every user has a calendar of their own, in their slot.
+    pub(super) calendar_per_user: bool,
+}
+
+impl KeyNames {
+    fn of(&self, token: TokenId, user: UserId) -> Keys {
+        let (prefix, user) = (&self.prefix, user.as_u64());
+        Keys {
+            token: format!("{prefix}:{{{user:016x}}}:t:{:016x}", token.as_u64()),
+            calendar: self.calendar(user),
+            user: format!("{prefix}:{{{user:016x}}}:u"),
+        }
+    }
+
+    fn calendar(&self, user: u64) -> String {
+        let prefix = &self.prefix;
+        if self.calendar_per_user {
+            format!("{prefix}:{{{user:016x}}}:c")
+        } else {
+            format!("{prefix}:c")
+        }
+    }
+
+    /// The one calendar, or that of the user whose id is 0, who never asks.
+    pub(super) fn any_calendar(&self) -> String {
+        self.calendar(0)
+    }
+}
+
+/// What is known of one token.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    pub(super) terms: Terms,
+    pub(super) user: UserId,
+    /// The user's place, for receipts.
+    pub(super) place: u32,
+    pub(super) keys: Arc<Keys>,
+}
+
+#[derive(Debug)]
+struct User {
+    id: UserId,
+    tokens: u32,
+    keys: Arc<Keys>,
+}
+
+/// All that this instance knows.
+#[derive(Debug)]
+pub(super) struct Registry {
+    names: KeyNames,
+    capacity: usize,
+    pub(super) policy: Policy,
+    /// The policy as the scripts take it.
+    pub(super) packed_policy: Vec<u8>,
+    tokens: HashMap<TokenId, Entry>,
+    users: HashMap<UserId, u32>,
+    /// By place. A place is never given to another user, for a receipt may still tell it.
+    places: HashMap<u32, User>,
+    next_place: u32,
+    /// Places of users that had no token left, in the order in which that came to be.
+    idle: VecDeque<u32>,
+    pub(super) table_full: u64,
+}
+
+impl Registry {
+    pub(super) fn new(policy: Policy, names: KeyNames, capacity: usize) -> Self {
+        Self {
+            names,
+            capacity,
+            packed_policy: super::packed::pack_policy(&policy),
+            policy,
+            tokens: HashMap::new(),
+            users: HashMap::new(),
+            places: HashMap::new(),
+            next_place: 0,
+            idle: VecDeque::new(),
+            table_full: 0,
+        }
+    }
+
+    /// A token that is registered and not revoked.
+    pub(super) fn known(&self, token: TokenId) -> Option<&Entry> {
+        self.row(token).filter(|entry| !entry.terms.is_revoked())
+    }
+
+    /// A token that is registered, also if it is revoked.
+    pub(super) fn row(&self, token: TokenId) -> Option<&Entry> {
+        self.tokens.get(&token)
+    }
+
+    /// The keys of the user at a place: one who has tokens, or lost the last one not long ago.
+    pub(super) fn user_keys(&self, place: u32) -> Option<Arc<Keys>> {
+        self.places.get(&place).map(|user| Arc::clone(&user.keys))
+    }
+
+    /// The keys of every user.
+    pub(super) fn all_user_keys(&self) -> Vec<Arc<Keys>> {
+        let users = self.places.values();
+        users.map(|user| Arc::clone(&user.keys)).collect()
+    }
+
+    pub(super) fn tokens(&self) -> u32 {
+        u32::try_from(self.tokens.len()).unwrap_or(u32::MAX)
+    }
+
+    pub(super) fn users(&self) -> u32 {
+        u32::try_from(self.users.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Registers a token; where that gives a revoked token another user, the keys it had.
+    pub(super) fn register(
+        &mut self,
+        token: TokenId,
+        registration: &Registration,
+    ) -> Result<(Registered, Option<Arc<Keys>>), RegisterError> {
+        let limit = registration
+            .limit
+            .permits(&self.policy, registration.kind)?;
+        let terms = Terms::new(registration, limit);
+        let Some(entry) = self.tokens.get_mut(&token) else {
+            if self.tokens.len() >= self.capacity {
+                self.table_full += 1;
+                return Err(RegisterError::TableFull);
+            }
+            let entry = self.entry(token, registration.user, terms);
+            self.tokens.insert(token, entry);
+            return Ok((Registered::New, None));
+        };
+        let revoked = entry.terms.is_revoked();
+        if !revoked && entry.terms.kind() != registration.kind {
+            return Err(RegisterError::OtherKind);
+        }
+        if entry.user == registration.user {
+            entry.terms = terms;
+            let how = if revoked {
+                Registered::Resumed
+            } else {
+                Registered::Updated
+            };
+            return Ok((how, None));
+        }
+        if !revoked {
+            return Err(RegisterError::OtherUser);
+        }
+        let (old_keys, old_place) = (Arc::clone(&entry.keys), entry.place);
+        let entry = self.entry(token, registration.user, terms);
+        self.tokens.insert(token, entry);
+        self.drop_reference(old_place);
+        Ok((Registered::Resumed, Some(old_keys)))
+    }
+
+    pub(super) fn update(&mut self, token: TokenId, limit: TokenLimit) -> Result<(), UpdateError> {
+        let policy = self.policy;
+        let entry = self.tokens.get_mut(&token);
+        let entry = entry.filter(|entry| !entry.terms.is_revoked());
+        let entry = entry.ok_or(UpdateError::UnknownToken)?;
+        let permits = limit.permits(&policy, entry.terms.kind())?;
+        entry.terms = entry.terms.with_limit(limit, permits);
+        Ok(())
+    }
+
+    /// Makes a token unknown; its row stays. Says whether it was known.
+    pub(super) fn revoke(&mut self, token: TokenId) -> bool {
+        match self.tokens.get_mut(&token) {
+            Some(entry) if !entry.terms.is_revoked() => {
+                // A revoked row is no longer worth a pin.
+                entry.terms = entry.terms.revoked(true).unpinned();
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Drops the row of a revoked token, unless it was registered again meanwhile.
+    pub(super) fn forget_revoked(&mut self, token: TokenId) {
+        if let Some(entry) = self.tokens.get(&token)
+            && entry.terms.is_revoked()
+        {
+            let place = entry.place;
+            self.tokens.remove(&token);
+            self.drop_reference(place);
+        }
+    }
+
+    /// Whether every plan in use is one of the policy.
+    pub(super) fn allows(&self, policy: &Policy) -> Result<(), PolicyError> {
+        for entry in self.tokens.values() {
+            if let Some(plan) = entry.terms.plan()
+                && !entry.terms.is_revoked()
+                && policy.window_limit(plan, entry.terms.kind()).is_none()
+            {
+                return Err(PolicyError::PlanInUse {
+                    index: plan.index(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts a policy in force.
+    pub(super) fn set_policy(&mut self, policy: Policy) -> Result<(), PolicyError> {
+        self.allows(&policy)?;
+        for entry in self.tokens.values_mut() {
+            let plan = entry.terms.plan();
+            if let Some(plan) = plan
+                && let Some(limit) = policy.window_limit(plan, entry.terms.kind())
+            {
+                entry.terms = entry.terms.with_limit(TokenLimit::Plan(plan), limit);
+            }
+        }
+        self.packed_policy = super::packed::pack_policy(&policy);
+        self.policy = policy;
+        Ok(())
+    }
+
+    /// An entry of a user, who has one token more from now on.
+    fn entry(&mut self, token: TokenId, user: UserId, terms: Terms) -> Entry {
+        let keys = Arc::new(self.names.of(token, user));
+        let place = *self.users.entry(user).or_insert_with(|| {
+            let place = self.next_place;
+            self.next_place = self.next_place.saturating_add(1).min(LAST_PLACE);
+            place
+        });
+        // All users past the last place share it, and none is found there: the day of such an
+        // admission is not given back.
+        if place < LAST_PLACE {
+            let known = self.places.entry(place).or_insert_with(|| User {
+                id: user,
+                tokens: 0,
+                keys: Arc::clone(&keys),
+            });
+            known.tokens += 1;
+        }
+        Entry {
+            terms,
+            user,
+            place,
+            keys,
+        }
+    }
+
+    fn drop_reference(&mut self, place: u32) {
+        let Some(user) = self.places.get_mut(&place) else {
+            return;
+        };
+        user.tokens -= 1;
+        if user.tokens > 0 {
+            return;
+        }
+        self.idle.push_back(place);
+        if self.idle.len() > self.capacity
+            && let Some(oldest) = self.idle.pop_front()
+            && let Some(user) = self.places.get(&oldest)
+            && user.tokens == 0
+        {
+            self.users.remove(&user.id);
+            self.places.remove(&oldest);
+        }
+    }
+}
+
+impl Entry {
+    /// Whether a refusal of the request would be an offence (O7, B5).
+    pub(super) fn offends(&self, request: &Request) -> bool {
+        self.terms.kind() == Kind::ApiToken && request.origin == Origin::Api
+    }
+}
+
+const LAST_PLACE: u32 = u32::MAX - 1;

@@ -1,0 +1,14 @@
+//! [`limiter_host::RedisLimiter`] against its specification, on servers that the tests start.
+//!
+//! Without a `redis-server` on the machine they pass and say so, unless `LIMITER_REDIS_REQUIRED`
+//! is set; `./ci.sh redis` installs one and sets it.
+
+mod differential;
+mod subject;
+mod vectors;
+
+mod every_rule {
+    use crate::subject::{Stored, is_possible};
+
+    limiter_suite::suite!(roomy: Stored, when: is_possible());
+}

@@ -1,0 +1,12 @@
+//! Redis servers of one's own, on free loopback ports: started here, and stopped when they are
+//! dropped or this process ends, however it ends.
+//!
+//! They need the `redis-server` of the system's packages. Where there is none, [`Server::start`]
+//! and its like say so once and answer `None`, unless `LIMITER_REDIS_REQUIRED` is set: then they
+//! panic.
+#![forbid(unsafe_code)]
+
+mod process;
+mod server;
+
+pub use server::{LIMITER_ACL, Options, Server};
