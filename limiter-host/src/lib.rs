@@ -47,10 +47,10 @@ pub mod meters;
 #[cfg(feature = "tower")]
 pub mod middleware;
 pub mod origins;
-#[cfg(all(feature = "tower", feature = "tracing"))]
-pub mod refusal_log;
 #[cfg(feature = "redis")]
 pub mod redis;
+#[cfg(all(feature = "tower", feature = "tracing"))]
+pub mod refusal_log;
 #[cfg(feature = "resolver")]
 pub mod resolver;
 
