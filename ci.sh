@@ -16,7 +16,7 @@ usage: ./ci.sh VERB...
   redis     the limiter on Redis servers that the tests start
   cross     limiter-core for bare metal, every combination of its features
   doc       documentation, warnings are errors
-  browser   the gateway's page for operators in Chromium; screenshots in target/screenshots
+  browser   the gateway's page for operators in Chromium, its metrics in promtool; screenshots in target/screenshots
   firmware  images built, run in QEMU, measured against the baseline
   all       all of these, in this order
 TEXT
@@ -73,7 +73,13 @@ browser() {
         apt-get update -q
         apt-get install -qy --no-install-recommends chromium chromium-driver fonts-dejavu-core
     fi
-    cargo test -p gateway --test gateway -- --ignored browser
+    # Prometheus's checker of metrics alone: its package would start a server.
+    local tools=target/tools
+    if ! command -v promtool >/dev/null && [ ! -x "$tools/usr/bin/promtool" ]; then
+        mkdir -p "$tools"
+        (cd "$tools" && apt-get update -q && apt-get download prometheus && dpkg-deb -x prometheus_*.deb .)
+    fi
+    PATH="$PATH:$PWD/$tools/usr/bin" cargo test -p gateway --test gateway -- --ignored browser
 }
 
 firmware() {

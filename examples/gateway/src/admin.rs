@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `GET /` | the page |
 //! | `GET /status` | all that the page shows, as JSON ([`status`]) |
+//! | `GET /metrics` | what `metrics.rs` lists, as Prometheus reads it |
 //! | `POST /unblock` | ends the block of the token whose id is in the body, `{"token":"…"}` |
 //!
 //! There is no login: who reaches the listener is an operator. So it is off unless asked for, on
@@ -13,14 +14,16 @@
 
 mod guard;
 mod history;
+mod metrics;
 pub mod status;
 mod survey;
 
+pub(crate) use self::metrics::Metrics;
+
 use self::guard::Guard;
-use self::status::{About, Sources};
+pub(crate) use self::status::Sources;
 use crate::error::StartError;
-use crate::limits::Limits;
-use crate::listener::{Connections, RequestBody};
+use crate::listener::RequestBody;
 use crate::settings::AdminSettings;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
@@ -44,7 +47,7 @@ pub(crate) struct Admin {
 #[derive(Debug)]
 struct Shared {
     guard: Guard,
-    limits: Limits,
+    metrics: Metrics,
     sources: Sources,
 }
 
@@ -53,22 +56,21 @@ type Answer = Response<Full<Bytes>>;
 impl Admin {
     pub(crate) fn new(
         settings: &AdminSettings,
-        about: About,
-        limits: Limits,
-        connections: Connections,
+        metrics: Metrics,
+        of: impl FnOnce(String) -> Sources,
     ) -> Result<Self, StartError> {
         Ok(Self {
             shared: Arc::new(Shared {
                 guard: Guard::new(settings.hosts.clone(), random_text()?),
-                sources: Sources::new(about, random_text()?, limits.clone(), connections),
-                limits,
+                sources: of(random_text()?),
+                metrics,
             }),
         })
     }
 
-    /// Takes a sample of the counts once a second, for as long as it is polled.
+    /// Takes a sample once a second, for as long as it is polled.
     pub(crate) async fn sample(&self) {
-        self.shared.sources.sample().await;
+        self.shared.sources.sample(&self.shared.metrics).await;
     }
 }
 
@@ -84,7 +86,7 @@ impl Service<Request<RequestBody>> for Admin {
     fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
         let shared = Arc::clone(&self.shared);
         Box::pin(async move {
-            let mut answer = shared.answer(request).await;
+            let mut answer = answer(&shared, request).await;
             for (name, value) in ALWAYS {
                 answer
                     .headers_mut()
@@ -95,22 +97,32 @@ impl Service<Request<RequestBody>> for Admin {
     }
 }
 
-impl Shared {
-    async fn answer(&self, request: Request<RequestBody>) -> Answer {
-        if let Err(refusal) = self.guard.allow_host(request.headers()) {
-            return refused(StatusCode::MISDIRECTED_REQUEST, refusal.message());
-        }
-        let get = request.method() == Method::GET || request.method() == Method::HEAD;
-        match request.uri().path() {
-            "/" if get => self.page(),
-            "/status" if get => text(StatusCode::OK, JSON, self.sources.json().await),
-            "/unblock" if request.method() == Method::POST => self.unblock(request).await,
-            "/" | "/status" => not_allowed("GET, HEAD"),
-            "/unblock" => not_allowed("POST"),
-            _ => refused(StatusCode::NOT_FOUND, "no such page"),
-        }
+async fn answer(shared: &Arc<Shared>, request: Request<RequestBody>) -> Answer {
+    if let Err(refusal) = shared.guard.allow_host(request.headers()) {
+        return refused(StatusCode::MISDIRECTED_REQUEST, refusal.message());
     }
+    let get = request.method() == Method::GET || request.method() == Method::HEAD;
+    match request.uri().path() {
+        "/" if get => shared.page(),
+        "/status" if get => text(StatusCode::OK, JSON, shared.sources.json().await),
+        "/metrics" if get => metrics(Arc::clone(shared)).await,
+        "/unblock" if request.method() == Method::POST => shared.unblock(request).await,
+        "/" | "/status" | "/metrics" => not_allowed("GET, HEAD"),
+        "/unblock" => not_allowed("POST"),
+        _ => refused(StatusCode::NOT_FOUND, "no such page"),
+    }
+}
 
+async fn metrics(shared: Arc<Shared>) -> Answer {
+    // Many rows may take a while, in which this thread has requests to serve.
+    let look = move || shared.metrics.text(&shared.sources);
+    match tokio::task::spawn_blocking(look).await {
+        Ok(metrics) => text(StatusCode::OK, PROMETHEUS, metrics),
+        Err(_) => refused(StatusCode::SERVICE_UNAVAILABLE, "no numbers"),
+    }
+}
+
+impl Shared {
     /// The page, whose one script and one style are known by a number that is used once.
     fn page(&self) -> Answer {
         let Ok(nonce) = random_text() else {
@@ -143,7 +155,7 @@ impl Shared {
             let message = r#"the body must be {"token":"ID"} with an id of 16 hexadecimal digits"#;
             return refused(StatusCode::BAD_REQUEST, message);
         };
-        match self.limits.limiter.unblock(token) {
+        match self.sources.limits().limiter.unblock(token) {
             Ok(()) => {
                 self.sources.forget();
                 eprintln!(
@@ -199,6 +211,7 @@ fn random_text() -> Result<String, StartError> {
 }
 
 const JSON: &str = "application/json";
+const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
 const CONTENT_SECURITY_POLICY: HeaderName = HeaderName::from_static("content-security-policy");
 
 /// On every answer: nothing is kept, embedded, guessed or told elsewhere.

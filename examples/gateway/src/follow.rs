@@ -26,6 +26,12 @@ pub(crate) struct FileState {
     error: Option<String>,
 }
 
+impl FileState {
+    pub(crate) fn is_refused(&self) -> bool {
+        self.error.is_some()
+    }
+}
+
 impl Follow {
     pub(crate) fn new(file: String, live: LiveConfig<Concurrent>) -> Self {
         Self {

@@ -6,6 +6,7 @@ use crate::follow::Follow;
 use crate::settings::{Settings, TableSize};
 use limiter_host::config::{LiveConfig, TokenEntry};
 use limiter_host::core::{HashKey, Origin};
+use limiter_host::meters::LimiterMetrics;
 use limiter_host::{Concurrent, LimiterLayer, SharedClock};
 use std::fmt;
 use std::sync::Arc;
@@ -72,13 +73,17 @@ impl Limits {
         Ok(limits)
     }
 
-    /// The layer before the services that are limited.
+    /// The layer before the services that are limited; tells the metrics of each decision.
     #[must_use]
-    pub fn layer(&self) -> LimiterLayer<Concurrent> {
+    pub fn layer(&self, metrics: Option<&LimiterMetrics>) -> LimiterLayer<Concurrent> {
         let (key, clock) = (self.key.clone(), self.clock.clone());
         let origins = Arc::clone(&self.origins);
-        LimiterLayer::new(Arc::clone(&self.limiter), key, clock)
-            .origin(move |head| origins(head.uri.path()))
+        let layer = LimiterLayer::new(Arc::clone(&self.limiter), key, clock)
+            .origin(move |head| origins(head.uri.path()));
+        match metrics {
+            Some(metrics) => layer.time_decisions(true).on_decision(metrics.hook()),
+            None => layer,
+        }
     }
 
     fn register(&self, tokens: &[TokenEntry]) -> Result<(), StartError> {

@@ -26,6 +26,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use std::fmt;
 use std::pin::pin;
 use std::str::FromStr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// The server behind: `http://HOST[:PORT][/PATH]`.
@@ -67,6 +68,17 @@ pub struct Proxy {
     upstream: Upstream,
     timeout: Duration,
     client: Client<HttpConnector, RequestBody>,
+    failed: AtomicU64,
+    timed_out: AtomicU64,
+}
+
+/// How many requests the upstream did not answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Failures {
+    /// It could not be reached, broke off, or sent what is no answer.
+    pub failed: u64,
+    /// It was waited for in vain.
+    pub timed_out: u64,
 }
 
 impl Proxy {
@@ -83,6 +95,17 @@ impl Proxy {
                 .pool_max_idle_per_host(POOL_CONNECTIONS)
                 .http1_max_buf_size(BUFFER_BYTES)
                 .build_http(),
+            failed: AtomicU64::new(0),
+            timed_out: AtomicU64::new(0),
+        }
+    }
+
+    /// How many requests were answered 502 or 504 so far.
+    #[must_use]
+    pub fn failures(&self) -> Failures {
+        Failures {
+            failed: self.failed.load(Ordering::Relaxed),
+            timed_out: self.timed_out.load(Ordering::Relaxed),
         }
     }
 
@@ -101,9 +124,15 @@ impl Proxy {
             Some(Err(_)) => match watch.fault() {
                 Some(BodyFault::Long) => json(StatusCode::PAYLOAD_TOO_LARGE, TOO_LONG_BODY),
                 Some(BodyFault::Slow) => json(StatusCode::REQUEST_TIMEOUT, TOO_SLOW_BODY),
-                None => json(StatusCode::BAD_GATEWAY, BAD_GATEWAY_BODY),
+                None => {
+                    self.failed.fetch_add(1, Ordering::Relaxed);
+                    json(StatusCode::BAD_GATEWAY, BAD_GATEWAY_BODY)
+                }
             },
-            None => json(StatusCode::GATEWAY_TIMEOUT, TIMEOUT_BODY),
+            None => {
+                self.timed_out.fetch_add(1, Ordering::Relaxed);
+                json(StatusCode::GATEWAY_TIMEOUT, TIMEOUT_BODY)
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 //! The gateway: what it starts, serves, and ends.
 
-use crate::admin::Admin;
 use crate::admin::status::About;
+use crate::admin::{Admin, Metrics, Sources};
 use crate::error::StartError;
 use crate::limits::Limits;
 use crate::listener::{ConnectionLimits, Listener};
@@ -33,28 +33,31 @@ impl Gateway {
     /// [`StartError`]; nothing listens then.
     pub async fn bind(settings: &Settings, clock: SharedClock) -> Result<Self, StartError> {
         let limits = Limits::start(settings, clock)?;
-        let backend = match &settings.upstream {
-            Some(upstream) => Backend::Proxy(Arc::new(Proxy::new(
-                upstream.clone(),
-                settings.upstream_timeout,
-            ))),
-            None => Backend::Embedded,
-        };
+        let proxy = settings.upstream.clone().map(|upstream| {
+            let proxy = Proxy::new(upstream, settings.upstream_timeout);
+            Arc::new(proxy)
+        });
         let listener = Listener::bind(&settings.listen, settings.connections).await?;
-        let admin = match &settings.admin {
-            Some(admin) => {
+        let metrics = settings.admin.as_ref().map(|_| Metrics::new());
+        let layer = limits.layer(metrics.as_ref().map(Metrics::limiter));
+        let admin = match (&settings.admin, metrics) {
+            (Some(admin), Some(metrics)) => {
                 let about = About {
                     listen: listener.address().to_string(),
                     upstream: settings.upstream.as_ref().map(ToString::to_string),
                 };
-                let service = Admin::new(admin, about, limits.clone(), listener.connections())?;
+                let (limits, connections) = (limits.clone(), listener.connections());
+                let proxy = proxy.clone();
+                let service = Admin::new(admin, metrics, |instance| {
+                    Sources::new(about, instance, limits, connections, proxy)
+                })?;
                 Some((Listener::bind(&admin.listen, ADMIN_LIMITS).await?, service))
             }
-            None => None,
+            _ => None,
         };
         Ok(Self {
             listener,
-            service: limits.layer().layer(backend),
+            service: layer.layer(proxy.map_or(Backend::Embedded, Backend::Proxy)),
             admin,
             limits,
         })

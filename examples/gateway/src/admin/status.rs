@@ -1,15 +1,18 @@
 //! All that the page shows, as one JSON object. Counts are since the start; ids are keyed hashes.
 
 use super::history::{Counts, History, OUTCOMES, Rates, counts};
+use super::metrics::Metrics;
 use super::survey::{Look, Surveys, Tokens};
 use crate::follow::{FileState, Follow};
 use crate::limits::Limits;
 use crate::listener::Connections;
+use crate::proxy::{Failures, Proxy};
 use bytes::Bytes;
 use limiter_host::core::calendar::Calendar;
 use limiter_host::core::{Now, Policy, Statistics};
 use serde::{Serialize, Serializer};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior};
 
@@ -24,26 +27,28 @@ pub struct About {
 
 /// Where the numbers come from.
 #[derive(Debug)]
-pub(super) struct Sources {
+pub(crate) struct Sources {
     about: About,
     /// Another one after each start, so that a page knows that it is old.
     instance: String,
     began: Instant,
     limits: Limits,
     connections: Connections,
+    proxy: Option<Arc<Proxy>>,
     history: Mutex<History>,
     surveys: Mutex<Surveys>,
     /// What was told last: however many ask, the rows are visited twice a second at most.
     told: tokio::sync::Mutex<Option<(Instant, Bytes)>>,
-    forgotten: std::sync::atomic::AtomicBool,
+    forgotten: AtomicBool,
 }
 
 impl Sources {
-    pub(super) fn new(
+    pub(crate) fn new(
         about: About,
         instance: String,
         limits: Limits,
         connections: Connections,
+        proxy: Option<Arc<Proxy>>,
     ) -> Self {
         Self {
             about,
@@ -51,37 +56,49 @@ impl Sources {
             began: Instant::now(),
             limits,
             connections,
+            proxy,
             history: Mutex::default(),
             surveys: Mutex::default(),
             told: tokio::sync::Mutex::new(None),
-            forgotten: std::sync::atomic::AtomicBool::new(false),
+            forgotten: AtomicBool::new(false),
         }
     }
 
-    /// Notes the counts once a second, for as long as it is polled.
-    pub(super) async fn sample(&self) {
+    pub(super) const fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    pub(super) const fn connections(&self) -> &Connections {
+        &self.connections
+    }
+
+    /// What the server behind did not answer, if there is one.
+    pub(super) fn failures(&self) -> Option<Failures> {
+        self.proxy.as_ref().map(|proxy| proxy.failures())
+    }
+
+    /// Notes the counts once a second, and sees to the metrics, for as long as it is polled.
+    pub(super) async fn sample(&self, metrics: &Metrics) {
         let mut seconds = tokio::time::interval(Duration::from_secs(1));
         seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let now = seconds.tick().await;
             let counts = counts(&self.limits.limiter.statistics());
             lock(&self.history).note(counts, now);
+            metrics.upkeep();
         }
     }
 
     /// Makes the next answer a new one, since something was changed.
     pub(super) fn forget(&self) {
-        self.forgotten
-            .store(true, std::sync::atomic::Ordering::Release);
+        self.forgotten.store(true, Ordering::Release);
     }
 
     /// The status at this moment, or as it was told less than half a second ago.
     pub(super) async fn json(&self) -> Bytes {
         let mut told = self.told.lock().await;
         let at = Instant::now();
-        let forgotten = self
-            .forgotten
-            .swap(false, std::sync::atomic::Ordering::Acquire);
+        let forgotten = self.forgotten.swap(false, Ordering::Acquire);
         if let Some((then, json)) = &*told
             && at.duration_since(*then) < FRESH
             && !forgotten
@@ -91,7 +108,7 @@ impl Sources {
         let limits = self.limits.clone();
         let now = limits.clock.now().ok();
         let moment = now.map(Now::monotonic).unwrap_or_default();
-        let limiter = std::sync::Arc::clone(&limits.limiter);
+        let limiter = Arc::clone(&limits.limiter);
         // Many rows may take a while, in which this thread has requests to serve.
         let look = tokio::task::spawn_blocking(move || Look::take(&limiter, moment)).await;
         let tokens = look
@@ -125,6 +142,7 @@ impl Sources {
             },
             policy: PolicyStatus::of(policy),
             tokens,
+            failures: self.failures(),
             config: self.limits.follow.as_ref().map(Follow::state),
         }
     }
@@ -145,6 +163,8 @@ struct Status<'a> {
     connections: Usage,
     policy: PolicyStatus,
     tokens: Option<Tokens>,
+    /// `null` if the gateway answers by itself.
+    failures: Option<Failures>,
     /// `null` if no file is followed.
     config: Option<FileState>,
 }
@@ -267,7 +287,7 @@ fn table(limits: &Limits, statistics: &Statistics) -> TableStatus {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -212,3 +212,39 @@ async fn serves_operators_on_no_other_listener_and_nothing_else_here() {
     }
     assert!(Rig::start().await.admin.is_none());
 }
+
+#[tokio::test]
+async fn tells_prometheus_what_each_metric_is_and_no_credential() {
+    let rig = blocked().await;
+    let answer = ask(&rig, "GET", "/metrics", &[], "").await;
+    let kind = answer.header("content-type").unwrap();
+    assert!(kind.starts_with("text/plain; version=0.0.4"), "{kind}");
+    for line in [
+        r#"limiter_decisions_total{outcome="admitted"} 20"#,
+        r#"limiter_decisions_total{outcome="window"} 100"#,
+        r#"limiter_decisions_total{outcome="blocked"} 1"#,
+        "limiter_decision_seconds_count 121",
+        "limiter_blocked_tokens 1",
+        r#"limiter_table_occupied{table="tokens"} 10"#,
+        "gateway_connections_limit 4096",
+        "gateway_config_refused 0",
+    ] {
+        assert!(
+            answer.body.lines().any(|one| one == line),
+            "{line}\n{}",
+            answer.body
+        );
+    }
+    assert!(!answer.body.contains("demo-"));
+    let types = answer
+        .body
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE "));
+    for name in types.map(|kind| kind.split(' ').next().unwrap()) {
+        let help = format!("# HELP {name} ");
+        assert!(
+            answer.body.lines().any(|line| line.starts_with(&help)),
+            "{name}"
+        );
+    }
+}

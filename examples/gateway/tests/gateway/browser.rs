@@ -9,6 +9,8 @@ mod webdriver;
 use self::chromium::{Chromium, Look};
 use self::traffic::Traffic;
 use crate::program::Program;
+use std::io::Write as _;
+use std::process::{Command, Stdio};
 
 const DESKTOP: (u32, u32) = (1_280, 800);
 const PHONE: (u32, u32) = (390, 844);
@@ -103,4 +105,32 @@ async fn take_pictures(browser: &Chromium) {
             );
         }
     }
+}
+
+#[tokio::test]
+#[ignore = "needs Prometheus's checker; run ./ci.sh browser"]
+async fn tells_metrics_that_pass_prometheuss_own_checker() {
+    let gateway = Program::start(&["--listen", "127.0.0.1:0", "--admin", "0"]);
+    let traffic = Traffic::start(gateway.address());
+    assert_eq!(traffic.status("demo-advanced").await, 200);
+    let metrics = format!("http://{}/metrics", gateway.admin());
+    let metrics = traffic.body(&metrics).await;
+
+    let mut promtool = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("promtool is fetched by ./ci.sh browser");
+    // It reads to the end of its input, which is here.
+    promtool
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(metrics.as_bytes())
+        .unwrap();
+    let output = promtool.wait_with_output().unwrap();
+    let said = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+    assert!(output.status.success(), "{said:?}\n{metrics}");
 }

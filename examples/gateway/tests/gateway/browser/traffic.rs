@@ -55,6 +55,13 @@ impl Traffic {
         tokio::time::sleep(Duration::from_millis(2_100)).await;
     }
 
+    /// What is found at an address.
+    pub(crate) async fn body(&self, url: &str) -> String {
+        let answer = self.client.get(url.parse().unwrap()).await.unwrap();
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        String::from_utf8(body.to_vec()).unwrap()
+    }
+
     /// The status that a token's request is answered with.
     pub(crate) async fn status(&self, token: &str) -> u16 {
         ask(&self.client, &self.url, "GET", token).await

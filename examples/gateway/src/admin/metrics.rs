@@ -1,0 +1,129 @@
+//! The numbers as Prometheus reads them: those of the limiter
+//! ([`limiter_host::meters`]), and a few of the gateway's own.
+//!
+//! | metric | kind | what it is |
+//! |---|---|---|
+//! | `gateway_connections`, `gateway_connections_limit` | gauge | clients' connections that are open, and that may be |
+//! | `gateway_upstream_failures_total` by `kind` | counter | requests that the server behind did not answer: `failed`, `timed_out` |
+//! | `gateway_config_refused` | gauge | 1 while the newest configuration file is refused, else 0 |
+
+use super::status::Sources;
+use crate::proxy::Failures;
+use limiter_host::meters::LimiterMetrics;
+use metrics::{Counter, Gauge, Unit};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use std::sync::Arc;
+
+/// A recorder of one gateway's metrics; clones share one.
+#[derive(Clone, Debug)]
+pub(crate) struct Metrics(Arc<Recorded>);
+
+#[derive(Debug)]
+struct Recorded {
+    handle: PrometheusHandle,
+    limiter: LimiterMetrics,
+    connections: Gauge,
+    connections_limit: Gauge,
+    upstream_failed: Counter,
+    upstream_timed_out: Counter,
+    config_refused: Gauge,
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        let recorder = PrometheusBuilder::new()
+            .set_buckets(&BUCKETS_S)
+            .expect("there are buckets")
+            .build_recorder();
+        let handle = recorder.handle();
+        // Not the process's: a gateway counts for itself.
+        let recorded = metrics::with_local_recorder(&recorder, || {
+            describe();
+            Recorded {
+                handle,
+                limiter: LimiterMetrics::register(),
+                connections: metrics::gauge!(CONNECTIONS),
+                connections_limit: metrics::gauge!(CONNECTIONS_LIMIT),
+                upstream_failed: metrics::counter!(UPSTREAM_FAILURES, "kind" => "failed"),
+                upstream_timed_out: metrics::counter!(UPSTREAM_FAILURES, "kind" => "timed_out"),
+                config_refused: metrics::gauge!(CONFIG_REFUSED),
+            }
+        });
+        Self(Arc::new(recorded))
+    }
+
+    /// Those that are told of every decision.
+    pub(crate) fn limiter(&self) -> &LimiterMetrics {
+        &self.0.limiter
+    }
+
+    /// Puts what was recorded since the last time where it takes no more room; once a second.
+    pub(super) fn upkeep(&self) {
+        self.0.handle.run_upkeep();
+    }
+
+    /// All metrics in the text format. Visits every row of the tables.
+    pub(super) fn text(&self, sources: &Sources) -> String {
+        let Recorded {
+            handle, limiter, ..
+        } = &*self.0;
+        let limits = sources.limits();
+        if let Ok(now) = limits.clock.now() {
+            let now = now.with_floor(limits.limiter.policy().utc_floor());
+            limiter.sample(&limits.limiter, now);
+        }
+        let connections = sources.connections();
+        self.0.connections.set(real(connections.open()));
+        self.0.connections_limit.set(real(connections.most()));
+        if let Some(Failures { failed, timed_out }) = sources.failures() {
+            self.0.upstream_failed.absolute(failed);
+            self.0.upstream_timed_out.absolute(timed_out);
+        }
+        let refused = limits
+            .follow
+            .as_ref()
+            .is_some_and(|f| f.state().is_refused());
+        self.0.config_refused.set(real(usize::from(refused)));
+        handle.render()
+    }
+}
+
+fn describe() {
+    metrics::describe_gauge!(
+        CONNECTIONS,
+        Unit::Count,
+        "Clients' connections that are open."
+    );
+    metrics::describe_gauge!(
+        CONNECTIONS_LIMIT,
+        Unit::Count,
+        "Clients' connections that may be open at once."
+    );
+    metrics::describe_counter!(
+        UPSTREAM_FAILURES,
+        Unit::Count,
+        "Requests that the server behind did not answer, by kind: failed, timed_out."
+    );
+    metrics::describe_gauge!(
+        CONFIG_REFUSED,
+        Unit::Count,
+        "Whether the newest configuration file is refused: 1 if it is, else 0."
+    );
+}
+
+#[allow(
+    clippy::cast_precision_loss,
+    reason = "there are fewer connections than 2^53"
+)]
+const fn real(count: usize) -> f64 {
+    count as f64
+}
+
+const CONNECTIONS: &str = "gateway_connections";
+const CONNECTIONS_LIMIT: &str = "gateway_connections_limit";
+const UPSTREAM_FAILURES: &str = "gateway_upstream_failures_total";
+const CONFIG_REFUSED: &str = "gateway_config_refused";
+/// From the quickest decision to one that waited for a processor, in seconds.
+const BUCKETS_S: [f64; 10] = [
+    1e-7, 2.5e-7, 5e-7, 1e-6, 2.5e-6, 5e-6, 1e-5, 1e-4, 1e-3, 1e-2,
+];
