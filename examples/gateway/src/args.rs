@@ -3,6 +3,7 @@
 use crate::error::StartError;
 use crate::listener::ConnectionLimits;
 use crate::settings::{AdminSettings, Settings, TableSize};
+use crate::tls::TlsFiles;
 use limiter_host::config::{Config, PolicyFile, TokenFile};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -15,6 +16,14 @@ pub struct Args {
     /// Where to listen; port 0 takes a free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
     pub listen: String,
+
+    /// Speak TLS with this certificate, and those that vouch for it; PEM, read again on SIGHUP
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+
+    /// The private key of --tls-cert, PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
 
     /// Connections that are open at once; those that idle make room for new ones
     #[arg(long, value_name = "NUMBER", default_value_t = 4_096, value_parser = number(1, 1 << 20))]
@@ -88,6 +97,7 @@ impl Args {
         };
         let mut settings = Settings {
             listen: self.listen.clone(),
+            tls: self.tls(),
             connections: self.connections(),
             admin: self.admin.clone().map(|listen| AdminSettings {
                 listen,
@@ -104,6 +114,13 @@ impl Args {
             settings.follow(path.clone(), Config::read(path)?);
         }
         Ok(settings)
+    }
+
+    fn tls(&self) -> Option<TlsFiles> {
+        Some(TlsFiles {
+            cert: self.tls_cert.clone()?,
+            key: self.tls_key.clone()?,
+        })
     }
 
     fn connections(&self) -> ConnectionLimits {

@@ -21,6 +21,13 @@ pub enum StartError {
     Upstream,
     /// A file is unreadable or wrong.
     Config(ConfigError),
+    /// A file of the server's identity is unreadable or wrong.
+    Tls {
+        /// Its name.
+        file: String,
+        /// What is wrong with it.
+        what: String,
+    },
     /// The limiter cannot be what the file of `--config` says.
     Reload(ReloadError),
     /// The operating system gave no random key.
@@ -39,6 +46,7 @@ impl fmt::Display for StartError {
             Self::Listen { address, error } => write!(f, "cannot listen on {address}: {error}"),
             Self::Upstream => f.write_str("--upstream must be http://HOST[:PORT][/PATH]"),
             Self::Config(error) => error.fmt(f),
+            Self::Tls { file, what } => write!(f, "{file}: {what}"),
             Self::Reload(error) => error.fmt(f),
             Self::NoRandomness => f.write_str("the operating system gave no random hash key"),
             Self::Signals(error) => write!(f, "cannot listen for signals: {error}"),

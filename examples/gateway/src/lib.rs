@@ -3,7 +3,7 @@
 //! `cargo run --release -p gateway` serves on 127.0.0.1:8080 and answers by itself; with
 //! `--upstream URL` it is a reverse proxy. The journey of a request:
 //!
-//! 1. [`listener`]: accepts the connection, reads the head, notes the peer.
+//! 1. [`listener`]: accepts the connection, ends its TLS ([`tls`]), reads the head, notes the peer.
 //! 2. `limiter_host::LimiterLayer`: refuses, or lets through with quota headers.
 //! 3. [`upstream`]: the gateway's own answer, or [`proxy`]: another server's, streamed.
 //!
@@ -25,6 +25,7 @@ pub mod listener;
 pub mod proxy;
 pub mod server;
 pub mod settings;
+pub mod tls;
 pub mod upstream;
 mod welcome;
 

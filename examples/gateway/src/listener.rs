@@ -22,6 +22,7 @@ pub(crate) use self::slots::Connections;
 
 use self::slots::Slots;
 use crate::error::StartError;
+use crate::tls::Tls;
 use bytes::Bytes;
 use http_body::Body;
 use hyper::{Request, Response};
@@ -41,6 +42,8 @@ use tower_service::Service;
 pub struct Peer {
     /// The client's address.
     pub address: IpAddr,
+    /// Whether TLS lies between.
+    pub tls: bool,
 }
 
 /// What a listener grants its clients.
@@ -85,11 +88,16 @@ pub(crate) struct Listener {
     address: SocketAddr,
     limits: ConnectionLimits,
     slots: Arc<Slots>,
+    tls: Option<Tls>,
 }
 
 impl Listener {
     /// Listens; clients may connect from now on, and are served by [`Listener::serve`].
-    pub(crate) async fn bind(address: &str, limits: ConnectionLimits) -> Result<Self, StartError> {
+    pub(crate) async fn bind(
+        address: &str,
+        limits: ConnectionLimits,
+        tls: Option<Tls>,
+    ) -> Result<Self, StartError> {
         let refused = |error| StartError::Listen {
             address: address.to_owned(),
             error,
@@ -100,6 +108,7 @@ impl Listener {
             socket,
             limits,
             slots: Slots::new(limits.connections),
+            tls,
         })
     }
 
@@ -143,11 +152,28 @@ impl Listener {
             };
             let peer = Peer {
                 address: peer.ip().to_canonical(),
+                tls: self.tls.is_some(),
             };
             let terms = (self.limits, slot, connections.watcher());
             let service = service.clone();
             let stream = self.prepare(stream);
-            tokio::spawn(connection::serve(stream, peer, terms, service));
+            let Some(tls) = &self.tls else {
+                tokio::spawn(connection::serve(stream, peer, terms, service));
+                continue;
+            };
+            let handshake = tls.acceptor().accept(stream);
+            tokio::spawn(async move {
+                let (limits, slot, _) = &terms;
+                let handshake = tokio::time::timeout(limits.head_within, handshake);
+                let stream = tokio::select! {
+                    stream = handshake => stream,
+                    () = slot.closed() => return,
+                };
+                // A client that is too slow or no TLS client harms its own connection only.
+                if let Ok(Ok(stream)) = stream {
+                    connection::serve(stream, peer, terms, service).await;
+                }
+            });
         }
         drop(self.socket);
         // Past the bound the rest is cut off with the runtime.

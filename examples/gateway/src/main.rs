@@ -33,7 +33,7 @@ async fn run(args: &Args) -> Result<(), StartError> {
     Ok(())
 }
 
-/// Has SIGHUP read the file of the configuration again, or say that there is none.
+/// Has SIGHUP read files again, or say that there are none.
 #[cfg(unix)]
 fn hear_reloads(reload: Option<impl Fn() + Send + 'static>) -> std::io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
@@ -42,7 +42,9 @@ fn hear_reloads(reload: Option<impl Fn() + Send + 'static>) -> std::io::Result<(
         while hangup.recv().await.is_some() {
             match &reload {
                 Some(reload) => reload(),
-                None => eprintln!("gateway: nothing to read again: start it with --config FILE"),
+                None => {
+                    eprintln!("gateway: nothing to read again; there is no --config, no --tls-cert")
+                }
             }
         }
     });

@@ -7,6 +7,7 @@ use crate::limits::Limits;
 use crate::listener::{ConnectionLimits, Listener};
 use crate::proxy::Proxy;
 use crate::settings::Settings;
+use crate::tls::Tls;
 use crate::upstream::Backend;
 use limiter_host::middleware::Limited;
 use limiter_host::{Concurrent, SharedClock};
@@ -23,6 +24,7 @@ pub struct Gateway {
     service: Limited<Backend, Concurrent>,
     admin: Option<(Listener, Admin)>,
     limits: Limits,
+    tls: Option<Tls>,
 }
 
 impl Gateway {
@@ -37,7 +39,8 @@ impl Gateway {
             let proxy = Proxy::new(upstream, settings.upstream_timeout);
             Arc::new(proxy)
         });
-        let listener = Listener::bind(&settings.listen, settings.connections).await?;
+        let tls = settings.tls.clone().map(Tls::read).transpose()?;
+        let listener = Listener::bind(&settings.listen, settings.connections, tls.clone()).await?;
         let metrics = settings.admin.as_ref().map(|_| Metrics::new());
         let layer = limits.layer(metrics.as_ref().map(Metrics::limiter));
         let admin = match (&settings.admin, metrics) {
@@ -51,7 +54,10 @@ impl Gateway {
                 let service = Admin::new(admin, metrics, |instance| {
                     Sources::new(about, instance, limits, connections, proxy)
                 })?;
-                Some((Listener::bind(&admin.listen, ADMIN_LIMITS).await?, service))
+                Some((
+                    Listener::bind(&admin.listen, ADMIN_LIMITS, None).await?,
+                    service,
+                ))
             }
             _ => None,
         };
@@ -60,6 +66,7 @@ impl Gateway {
             service: layer.layer(proxy.map_or(Backend::Embedded, Backend::Proxy)),
             admin,
             limits,
+            tls,
         })
     }
 
@@ -75,11 +82,21 @@ impl Gateway {
         self.admin.as_ref().map(|(listener, _)| listener.address())
     }
 
-    /// A handle that has the file of the configuration read again; `None` if there is no such file.
+    /// A handle that has the configuration and the TLS files read again; `None` if there are none.
     #[must_use]
     pub fn reload(&self) -> Option<impl Fn() + Send + 'static> {
-        let follow = self.limits.follow.clone()?;
-        Some(move || follow.tell())
+        let (follow, tls) = (self.limits.follow.clone(), self.tls.clone());
+        let any = follow.is_some() || tls.is_some();
+        any.then_some(move || {
+            if let Some(follow) = &follow {
+                follow.tell();
+            }
+            match tls.as_ref().map(Tls::renew) {
+                Some(Ok(())) => eprintln!("gateway: the TLS certificate was read again"),
+                Some(Err(error)) => eprintln!("gateway: {error}; the old certificate stays"),
+                None => {}
+            }
+        })
     }
 
     /// Serves until `end` comes, then takes no more connections, lets requests that are under way

@@ -2,6 +2,7 @@
 
 use crate::listener::ConnectionLimits;
 use crate::proxy::Upstream;
+use crate::tls::TlsFiles;
 use limiter_host::config::{Config, PolicyFile, TableRows, TokenEntry};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,6 +12,8 @@ use std::time::Duration;
 pub struct Settings {
     /// The address to listen on.
     pub listen: String,
+    /// The identity to show there, `None` to speak in the clear.
+    pub tls: Option<TlsFiles>,
     /// What clients are granted there.
     pub connections: ConnectionLimits,
     /// What operators get, `None` for nothing.
@@ -34,6 +37,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             listen: "127.0.0.1:8080".to_owned(),
+            tls: None,
             connections: ConnectionLimits::default(),
             admin: None,
             upstream: None,

@@ -7,7 +7,12 @@ use std::fmt::Write as _;
 /// Where the gateway listens, for whom, and three curl lines to try. No token of a file is shown.
 #[must_use]
 pub fn welcome(settings: &Settings, gateway: &Gateway) -> String {
-    let url = format!("http://{}", gateway.local_addr());
+    let scheme = if settings.tls.is_some() {
+        "https"
+    } else {
+        "http"
+    };
+    let url = format!("{scheme}://{}", gateway.local_addr());
     let [first, second, third] = if settings.tokens.is_none() {
         ["demo-advanced", "demo-essential", "demo-oauth-enterprise"]
     } else {

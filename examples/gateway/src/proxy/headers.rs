@@ -39,12 +39,17 @@ pub(super) fn identify(headers: &mut HeaderMap, uri: &Uri, version: Version, pee
     if let Some(host) = asked {
         headers.insert(FORWARDED_HOST, host);
     }
-    if let Some(Peer { address }) = peer
+    if let Some(Peer { address, .. }) = peer
         && let Ok(address) = HeaderValue::from_str(&address.to_string())
     {
         headers.insert(FORWARDED_FOR, address);
     }
-    headers.insert(FORWARDED_PROTO, HeaderValue::from_static("http"));
+    let proto = if peer.is_some_and(|peer| peer.tls) {
+        "https"
+    } else {
+        "http"
+    };
+    headers.insert(FORWARDED_PROTO, HeaderValue::from_static(proto));
     let via = match version {
         Version::HTTP_10 => "1.0 gateway",
         _ => "1.1 gateway",
@@ -122,6 +127,7 @@ mod tests {
         ]);
         let peer = Peer {
             address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            tls: false,
         };
         let uri = Uri::from_static("/v1");
         identify(&mut headers, &uri, Version::HTTP_10, Some(peer));
@@ -133,5 +139,9 @@ mod tests {
             ("via", "1.0 gateway"),
         ]);
         assert_eq!(headers, expected);
+
+        let peer = Peer { tls: true, ..peer };
+        identify(&mut headers, &uri, Version::HTTP_11, Some(peer));
+        assert_eq!(headers[FORWARDED_PROTO], "https");
     }
 }

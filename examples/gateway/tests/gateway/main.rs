@@ -10,3 +10,4 @@ mod load;
 mod program;
 mod reload;
 mod rig;
+mod tls;

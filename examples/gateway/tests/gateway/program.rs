@@ -32,7 +32,7 @@ impl Program {
 
     /// Where it listens.
     pub(crate) fn address(&self) -> &str {
-        let address = self.welcome.split("http://").nth(1).unwrap();
+        let address = self.welcome.split("://").nth(1).unwrap();
         address.split([',', '\n']).next().unwrap()
     }
 
