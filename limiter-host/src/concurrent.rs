@@ -6,7 +6,8 @@
 //!
 //! | file | what it is about |
 //! |---|---|
-//! | `decide` | one decision: load, let the core decide, swap in |
+//! | `admit` | the usual decision: what fits all limits, in one straight line |
+//! | `decide`, `commit`, `charge` | any decision: load, let the core decide, swap in; what is done if that comes too late |
 //! | `row`, `table` | a token's words, and where they are |
 //! | `users` | a user's words, and where they are |
 //! | `calendar`, `policies` | what every decision reads and next to none changes |
@@ -66,8 +67,11 @@
 //!
 //! The rows of users are taken over in the same way, and only when no token refers to them.
 
+mod admit;
 mod batch;
 mod calendar;
+mod charge;
+mod commit;
 mod counts;
 mod decide;
 mod policies;
@@ -94,8 +98,8 @@ use limiter_core::calendar::Calendar;
 use limiter_core::daily::Day;
 use limiter_core::window::Window;
 use limiter_core::{
-    Decision, Instant, Now, Origin, Outage, Policy, Reason, Receipt, Refunded, Request, Statistics,
-    TokenId,
+    Decision, Instant, Now, Origin, Outage, Outcome, Policy, Reason, Receipt, Refunded, Request,
+    Statistics, TokenId,
 };
 use std::fmt;
 
@@ -243,6 +247,18 @@ impl Concurrent {
     /// Decides a request of a token whose home is known; `home` is any if there is no token.
     #[inline]
     fn check_at(&self, home: usize, request: &Request, now: Now) -> Decision {
+        if let Some(token) = request.token
+            && request.origin != Origin::Webhook
+            && let Ok(decision) = self.admit(token, home, request, now)
+        {
+            self.counts.count(Outcome::Admitted);
+            return decision;
+        }
+        self.check_slowly(home, request, now)
+    }
+
+    #[inline(never)]
+    fn check_slowly(&self, home: usize, request: &Request, now: Now) -> Decision {
         let decision = match request.token {
             _ if request.origin == Origin::Webhook => Decision::EXEMPT,
             Some(token) => self.judge(token, home, request, now),

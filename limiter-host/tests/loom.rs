@@ -17,18 +17,28 @@ use limiter_host::core::{
 use loom::sync::Arc;
 use loom::thread;
 use std::cell::Cell;
-use std::num::NonZeroU64;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Threads are preempted so often in one try, beside where they wait; `LOOM_MAX_PREEMPTIONS` in the
 /// environment says otherwise.
 const PREEMPTIONS: usize = 3;
 
-/// Tries a race out in three ways: as it is, with the roles of the two threads exchanged, and with
-/// all accesses made read-modify-writes, since loom overlooks orders of loads with later stores.
+/// Tries a race out in five ways: on a calendar that was never fed, and on one that was, so that
+/// the usual decision is made in one straight line; as it is, with the roles of the two threads
+/// exchanged, and with all accesses made read-modify-writes, since loom overlooks orders of loads
+/// with later stores.
 fn explore(test: impl Fn() + Sync + Send + 'static) {
     let test = std::sync::Arc::new(test);
-    for (swapped, all_modify) in [(false, false), (true, false), (false, true)] {
+    for way in [
+        [false, false, false],
+        [false, false, true],
+        [true, false, false],
+        [true, true, false],
+        [true, false, true],
+    ] {
+        let [fed, swapped, all_modify] = way;
+        FED.set(fed);
         SWAPPED.set(swapped);
         let_all_modify(all_modify);
         let mut builder = loom::model::Builder::new();
@@ -46,6 +56,7 @@ fn explore(test: impl Fn() + Sync + Send + 'static) {
 thread_local! {
     /// Loom's threads are all one to the operating system.
     static SWAPPED: Cell<bool> = const { Cell::new(false) };
+    static FED: Cell<bool> = const { Cell::new(false) };
 }
 
 /// One permit a window of 2 s, one a day, no block.
@@ -70,6 +81,12 @@ fn api_token_of(user: u64) -> Registration {
 fn register(limiter: &Concurrent, id: u64, user: u64) {
     let registered = limiter.register(token(id), api_token_of(user), at(0));
     assert_eq!(registered, Ok(Registered::New));
+    if FED.get() {
+        // It can never fit, so it changes the calendar alone.
+        let request = Request::new(token(id), Method::Get).with_cost(NonZeroU32::MAX);
+        let decision = limiter.check(&request, at(0));
+        assert_eq!(decision.reason(), Some(Reason::CostExceedsLimit));
+    }
 }
 
 fn read(limiter: &Concurrent, id: u64, now: Now) -> Decision {

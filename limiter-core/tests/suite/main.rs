@@ -7,5 +7,6 @@ mod packed;
 mod properties;
 mod regressions;
 mod rules;
+mod straight;
 mod subjects;
 mod vectors;

@@ -44,6 +44,23 @@ impl SharedCalendar {
         }
     }
 
+    /// The number of refills, if feeding `now` is sure to change nothing: the usual case, in which
+    /// two words tell all.
+    #[inline]
+    pub(super) fn steady(&self, now: Now) -> Option<u32> {
+        loop {
+            let version = self.version.load(Ordering::Acquire);
+            let [.., steady_from, day, _] = &self.copies[version % 2];
+            let words = [steady_from, day].map(|word| word.load(Ordering::Relaxed));
+            fence(Ordering::Acquire);
+            if self.version.load(Ordering::Relaxed) == version {
+                let [steady_from, day] = words;
+                let calendar = Calendar::from_words([0, 0, steady_from, day, 0]);
+                return calendar.is_steady(now).then_some(calendar.refills());
+            }
+        }
+    }
+
     /// Takes a reading, as every decision past O2 does (D6), and returns the calendar after it.
     ///
     /// Locks only if the reading changes the calendar: when a day begins, and when monotonic time

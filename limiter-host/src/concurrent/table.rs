@@ -138,14 +138,11 @@ impl Bucket {
     /// Looks at all rows before it decides: where a token is among them cannot be predicted.
     #[inline]
     fn find(&self, id: u64) -> Option<&Row> {
-        let [a, b, c, d] = self
-            .0
-            .each_ref()
-            .map(|row| row.id.load(Ordering::Acquire) == id);
-        let index = if c { 2 } else { 3 };
-        let index = if b { 1 } else { index };
-        let index = if a { 0 } else { index };
-        (a | b | c | d).then(|| &self.0[index])
+        let rows = self.0.each_ref();
+        let found = rows.map(|row| u32::from(row.id.load(Ordering::Acquire) == id));
+        let [a, b, c, d] = found;
+        let bits = a | b << 1 | c << 2 | d << 3;
+        self.0.get(bits.trailing_zeros() as usize)
     }
 }
 

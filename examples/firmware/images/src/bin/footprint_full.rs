@@ -182,6 +182,7 @@ fn rows_and_rules() {
         rules::standing_strikes,
         rules::counts_daily,
         rules::decide,
+        rules::admit,
     );
 }
 
