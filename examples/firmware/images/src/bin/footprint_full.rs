@@ -183,6 +183,7 @@ fn rows_and_rules() {
         rules::counts_daily,
         rules::decide,
         rules::admit,
+        rules::Charge::decision,
     );
 }
 
