@@ -30,11 +30,12 @@ use hyper_util::server::graceful::GracefulShutdown;
 use std::convert::Infallible;
 use std::error::Error;
 use std::future::Future;
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tower_service::Service;
 
 /// Who asks, beside each request.
@@ -102,7 +103,7 @@ impl Listener {
             address: address.to_owned(),
             error,
         };
-        let socket = TcpListener::bind(address).await.map_err(refused)?;
+        let socket = listen(address).await.map_err(refused)?;
         Ok(Self {
             address: socket.local_addr().map_err(refused)?,
             socket,
@@ -188,6 +189,32 @@ impl Listener {
     }
 }
 
+/// Listens on the first address of a name that can be listened on.
+async fn listen(address: &str) -> io::Result<TcpListener> {
+    let mut failed = None;
+    for address in tokio::net::lookup_host(address).await? {
+        let listening = (|| {
+            let socket = match address {
+                SocketAddr::V4(_) => TcpSocket::new_v4()?,
+                SocketAddr::V6(_) => TcpSocket::new_v6()?,
+            };
+            // A restart need not wait for the last connections to be forgotten.
+            #[cfg(unix)]
+            socket.set_reuseaddr(true)?;
+            socket.bind(address)?;
+            socket.listen(BACKLOG)
+        })();
+        match listening {
+            Ok(listener) => return Ok(listener),
+            Err(error) => failed = Some(error),
+        }
+    }
+    Err(failed.unwrap_or_else(|| io::Error::other("the name has no address")))
+}
+
+/// Connections that may wait to be accepted; a system may allow fewer. Those beyond come back later
+/// and later by TCP's own rule, so that a short flood would be felt for long.
+const BACKLOG: u32 = 4_096;
 /// Requests that are under way at the end have this long to finish.
 const FINISH_WITHIN: Duration = Duration::from_secs(10);
 const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(50);

@@ -1,7 +1,7 @@
 //! How many connections are open, and which one goes when another comes.
 //!
-//! When all slots are taken a newcomer gets that of a connection that has idled for a second: one
-//! that asked for nothing, or nothing more. So connections that are opened and left alone, however
+//! When all slots are taken a newcomer gets that of a connection that has idled for a fifth of
+//! a second: one that asked for nothing, or nothing more. So connections that are opened and left alone, however
 //! many, do not keep others out. A connection that is at work is never closed for another's sake.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -183,7 +183,7 @@ impl Drop for Work {
 
 /// A connection that idles for less is not closed for another's sake.
 const IDLE_FOR: Duration = Duration::from_millis(IDLE_FOR_MS);
-const IDLE_FOR_MS: u64 = 1_000;
+const IDLE_FOR_MS: u64 = 200;
 /// What bounds a search.
 const LOOKS: usize = 64;
 
@@ -226,7 +226,7 @@ mod tests {
         let hour = Duration::from_secs(3_600);
         assert!(tokio::time::timeout(hour, &mut newcomer).await.is_err());
         drop(work);
-        // It idles from now on, and is told to close a second later.
+        // It idles from now on, and is told to close a little later.
         tokio::select! {
             biased;
             _ = &mut newcomer => panic!("no slot is free"),

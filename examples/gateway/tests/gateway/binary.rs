@@ -2,7 +2,7 @@
 
 use crate::program::{Program, command, file};
 use std::net::TcpListener;
-use std::process::Output;
+use std::process::{Command, Output, Stdio};
 
 /// A run that is to fail: its exit code and its lines on standard error.
 fn failure(flags: &[&str]) -> (Option<i32>, Vec<String>) {
@@ -132,4 +132,43 @@ fn rejects_flags_that_it_does_not_know() {
         assert_eq!(code, Some(2), "{flags:?}");
         assert!(lines[0].starts_with("error: "), "{lines:?}");
     }
+}
+
+/// As an ordinary user, from a directory that it may not write to, with no home and no place for
+/// temporary files: what it opens are sockets.
+#[cfg(target_os = "linux")]
+#[test]
+fn needs_no_privilege_and_writes_no_file() {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt};
+    use std::os::unix::process::CommandExt as _;
+
+    let own = std::fs::metadata("/proc/self").unwrap().uid();
+    let mut command = command(&["--listen", "127.0.0.1:0", "--admin", "0"]);
+    command.current_dir("/").env_clear();
+    let copy = std::env::temp_dir().join(format!("gateway-unprivileged-{}", std::process::id()));
+    if own == 0 {
+        // Where that user may find it.
+        std::fs::copy(env!("CARGO_BIN_EXE_gateway"), &copy).unwrap();
+        std::fs::set_permissions(&copy, PermissionsExt::from_mode(0o755)).unwrap();
+        let args: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
+        command = Command::new(&copy);
+        command
+            .args(args)
+            .stderr(Stdio::piped())
+            .current_dir("/")
+            .env_clear();
+        command.uid(65_534).gid(65_534);
+    }
+    let program = Program::spawn(command);
+    // It runs on, from a file that is gone.
+    let _ = std::fs::remove_file(&copy);
+    let answer = program.ask("GET / HTTP/1.1\r\nx-api-token: martin-1");
+    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+    let files = std::fs::read_dir(format!("/proc/{}/fd", program.child.id())).unwrap();
+    let files = files.map(|file| std::fs::read_link(file.unwrap().path()).unwrap());
+    let files: Vec<_> = files.filter(|file| file.starts_with("/")).collect();
+    assert!(
+        files.iter().all(|file| file.starts_with("/dev")),
+        "{files:?}"
+    );
 }

@@ -312,3 +312,49 @@ async fn finishes_what_is_under_way_when_it_ends() {
     assert_eq!((answer.status, answer.body.as_str()), (OK, "late"));
     served.await.unwrap();
 }
+
+/// A server behind that answers each connection with these bytes and then keeps it open.
+async fn upstream_that_stops_after(bytes: impl AsRef<[u8]> + Send + Sync + 'static) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let mut open = Vec::new();
+        while let Ok((mut stream, _)) = listener.accept().await {
+            stream.write_all(bytes.as_ref()).await.unwrap();
+            open.push(stream);
+        }
+    });
+    address
+}
+
+#[tokio::test(start_paused = true)]
+async fn breaks_the_connection_off_where_an_answer_gets_stuck() {
+    let half = "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf";
+    let rig = before_address(upstream_that_stops_after(half).await).await;
+    let request = b"GET / HTTP/1.1\r\nhost: h\r\nx-api-token: martin-1\r\n\r\n";
+    let start = tokio::time::Instant::now();
+    let answer = rig.raw(request).await;
+    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+    assert!(answer.ends_with("\r\n\r\nhalf"), "{answer}");
+    assert_eq!(start.elapsed().as_secs(), 30);
+}
+
+#[tokio::test]
+async fn answers_502_to_a_head_without_an_end_and_to_a_reset() {
+    let endless = format!("HTTP/1.1 200 OK\r\nx: {}", "a".repeat(1 << 20));
+    let rig = before_address(upstream_that_stops_after(endless).await).await;
+    assert_eq!(rig.with("demo-advanced", "GET", "/").await.status, 502);
+
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            // Closed with the request unread in it: a reset.
+            stream.readable().await.unwrap();
+        }
+    });
+    let rig = before_address(address).await;
+    for _ in 0..3 {
+        assert_eq!(rig.with("demo-advanced", "GET", "/").await.status, 502);
+    }
+}

@@ -4,10 +4,13 @@
 mod admin;
 mod binary;
 mod browser;
+mod flood;
 mod forwarding;
 mod limits;
 mod load;
 mod program;
 mod reload;
 mod rig;
+mod slow;
+mod smuggling;
 mod tls;
