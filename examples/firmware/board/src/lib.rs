@@ -1,5 +1,5 @@
 //! What the images need of a machine: an entry, a [console](Console), a [UART](uart), a millisecond
-//! [tick], an instruction [counter], the depth of the [stack], and an exit with a code.
+//! [tick], a [timebase], an instruction [counter], the depth of the [stack], and an exit with a code.
 //!
 //! One module serves each need; the differences between the five machines stay inside it, chosen by
 //! `cfg(machine = "…")`, which `build.rs` derives from the target. All that is unsafe about an image is here, so
@@ -19,6 +19,7 @@ mod mmio;
 mod singleton;
 pub mod stack;
 pub mod tick;
+pub mod timebase;
 pub mod uart;
 
 pub use console::Console;

@@ -26,6 +26,22 @@ impl UartReader {
     pub fn read(&mut self) -> Option<Result<u8, Overrun>> {
         hardware::read()
     }
+
+    /// Waits for the next received byte, asleep until it comes.
+    pub fn wait(&mut self) -> Result<u8, Overrun> {
+        loop {
+            // With interrupts off, so that a byte that comes between the look and the sleep ends the sleep.
+            let received = critical_section::with(|_| {
+                hardware::read().or_else(|| {
+                    wake::sleep();
+                    None
+                })
+            });
+            if let Some(received) = received {
+                return received;
+            }
+        }
+    }
 }
 
 impl UartWriter {
@@ -44,6 +60,61 @@ impl fmt::Write for UartWriter {
     }
 }
 
+#[cfg(target_arch = "arm")]
+mod wake {
+    //! The port's interrupt wakes the processor and is never taken: it is enabled in the NVIC only while interrupts
+    //! are off.
+
+    use super::hardware::INTERRUPT;
+    use crate::mmio::registers;
+
+    registers! {
+        0xE000_E000: u32;
+        ISER0 = 0x100, ISER1 = 0x104, ICER0 = 0x180, ICER1 = 0x184, ICPR0 = 0x280, ICPR1 = 0x284,
+    }
+
+    /// Sleeps until the port's interrupt, or another, is pending.
+    pub(super) fn sleep() {
+        let (enable, disable, forget) = if INTERRUPT < 32 {
+            (ISER0, ICER0, ICPR0)
+        } else {
+            (ISER1, ICER1, ICPR1)
+        };
+        let bit = 1 << (INTERRUPT % 32);
+        enable.write(bit);
+        crate::wait_for_interrupt();
+        disable.write(bit);
+        forget.write(bit);
+    }
+}
+
+#[cfg(target_arch = "riscv32")]
+mod wake {
+    //! The port's interrupt wakes the hart and is never taken: it is enabled only while interrupts are off.
+
+    use riscv::interrupt::Interrupt;
+
+    use super::hardware::INTERRUPT;
+    use crate::mmio::registers;
+
+    registers! {
+        0x0C00_0000: u32; // PLIC
+        PRIORITY_OF_UART = 0x0028, ENABLE = 0x2000, THRESHOLD = 0x20_0000, CLAIM = 0x20_0004,
+    }
+
+    /// Sleeps until the port's interrupt, or another that is enabled, is pending.
+    pub(super) fn sleep() {
+        PRIORITY_OF_UART.write(1);
+        THRESHOLD.write(0);
+        ENABLE.write(1 << INTERRUPT);
+        // SAFETY: the caller has interrupts off, so that none is taken before it is disabled again.
+        unsafe { riscv::interrupt::enable_interrupt(Interrupt::MachineExternal) };
+        crate::wait_for_interrupt();
+        riscv::interrupt::disable_interrupt(Interrupt::MachineExternal);
+        CLAIM.write(CLAIM.read());
+    }
+}
+
 #[cfg(machine = "lm3s6965evb")]
 mod hardware {
     //! ARM PrimeCell PL011, as TI placed it in the Stellaris parts.
@@ -55,9 +126,11 @@ mod hardware {
     registers! { 0x4000_4000: u32; GPIO_A_AFSEL = 0x420, GPIO_A_DEN = 0x51C }
     registers! {
         0x4000_C000: u32;
-        DR = 0x00, RSR = 0x04, FR = 0x18, IBRD = 0x24, FBRD = 0x28, LCRH = 0x2C, CTL = 0x30,
+        DR = 0x00, RSR = 0x04, FR = 0x18, IBRD = 0x24, FBRD = 0x28, LCRH = 0x2C, CTL = 0x30, IM = 0x38,
     }
 
+    pub(super) const INTERRUPT: u32 = 5;
+    const IM_RECEIVE: u32 = 1 << 4;
     const UART0_CLOCK: u32 = 1 << 0;
     const GPIO_A_CLOCK: u32 = 1 << 0;
     const RX_AND_TX_PINS: u32 = 0b11;
@@ -78,6 +151,7 @@ mod hardware {
         FBRD.write(50);
         LCRH.write(LCRH_8_BITS_FIFO);
         CTL.write(CTL_RX_TX_ENABLE);
+        IM.write(IM_RECEIVE);
     }
 
     pub(super) fn read() -> Option<Result<u8, Overrun>> {
@@ -106,10 +180,12 @@ mod hardware {
     use crate::mmio::registers;
 
     #[cfg(machine = "mps2-an386")]
-    registers! { 0x4000_4000: u32; DATA = 0x00, STATE = 0x04, CTRL = 0x08, BAUDDIV = 0x10 }
+    registers! { 0x4000_4000: u32; DATA = 0x00, STATE = 0x04, CTRL = 0x08, INTCLEAR = 0x0C, BAUDDIV = 0x10 }
     #[cfg(machine = "mps2-an505")]
-    registers! { 0x5020_0000: u32; DATA = 0x00, STATE = 0x04, CTRL = 0x08, BAUDDIV = 0x10 }
+    registers! { 0x5020_0000: u32; DATA = 0x00, STATE = 0x04, CTRL = 0x08, INTCLEAR = 0x0C, BAUDDIV = 0x10 }
 
+    pub(super) const INTERRUPT: u32 = if cfg!(machine = "mps2-an386") { 0 } else { 32 };
+    const INTCLEAR_RX: u32 = 1 << 1;
     const CORE_HZ: u32 = if cfg!(machine = "mps2-an386") {
         25_000_000
     } else {
@@ -118,11 +194,11 @@ mod hardware {
     const STATE_TX_FULL: u32 = 1 << 0;
     const STATE_RX_FULL: u32 = 1 << 1;
     const STATE_RX_OVERRUN: u32 = 1 << 3;
-    const CTRL_RX_TX_ENABLE: u32 = 0b11;
+    const CTRL_RX_TX_AND_RX_INTERRUPT_ENABLE: u32 = 1 << 3 | 0b11;
 
     pub(super) fn open() {
         BAUDDIV.write(CORE_HZ / 115_200);
-        CTRL.write(CTRL_RX_TX_ENABLE);
+        CTRL.write(CTRL_RX_TX_AND_RX_INTERRUPT_ENABLE);
     }
 
     pub(super) fn read() -> Option<Result<u8, Overrun>> {
@@ -131,7 +207,11 @@ mod hardware {
             STATE.write(STATE_RX_OVERRUN);
             return Some(Err(Overrun));
         }
-        (state & STATE_RX_FULL != 0).then(|| Ok(DATA.read() as u8))
+        (state & STATE_RX_FULL != 0).then(|| {
+            // Cleared before the data is read: the next byte raises it again.
+            INTCLEAR.write(INTCLEAR_RX);
+            Ok(DATA.read() as u8)
+        })
     }
 
     pub(super) fn write(byte: u8) {
@@ -150,10 +230,12 @@ mod hardware {
     registers! {
         0x4000_2000: u32;
         TASKS_STARTRX = 0x000, TASKS_STARTTX = 0x008, EVENTS_RXDRDY = 0x108, EVENTS_TXDRDY = 0x11C,
-        ERRORSRC = 0x480, ENABLE = 0x500, PSELTXD = 0x50C, PSELRXD = 0x514, RXD = 0x518, TXD = 0x51C,
+        INTENSET = 0x304, ERRORSRC = 0x480, ENABLE = 0x500, PSELTXD = 0x50C, PSELRXD = 0x514, RXD = 0x518, TXD = 0x51C,
         BAUDRATE = 0x524,
     }
 
+    pub(super) const INTERRUPT: u32 = 2;
+    const INTENSET_RXDRDY: u32 = 1 << 2;
     const ERRORSRC_OVERRUN: u32 = 1 << 0;
     const ENABLED: u32 = 4;
     const TX_PIN: u32 = 24;
@@ -167,6 +249,7 @@ mod hardware {
         ENABLE.write(ENABLED);
         TASKS_STARTTX.write(1);
         TASKS_STARTRX.write(1);
+        INTENSET.write(INTENSET_RXDRDY);
     }
 
     pub(super) fn read() -> Option<Result<u8, Overrun>> {
@@ -198,7 +281,10 @@ mod hardware {
 
     registers! { 0x1000_0000: u8; DATA = 0, IER = 1, FCR = 2, LCR = 3, LSR = 5 }
 
-    const FCR_FIFO_ENABLE_AND_CLEAR: u8 = 0b111;
+    pub(super) const INTERRUPT: u32 = 10;
+    const IER_RECEIVED: u8 = 1;
+    /// The emulated port takes 14 bytes at a time then, else one.
+    const FCR_FIFO_OF_14_ENABLE_AND_CLEAR: u8 = 0b11 << 6 | 0b111;
     const LCR_8_BITS: u8 = 0b11;
     const LCR_DIVISOR_LATCH: u8 = 1 << 7;
     const LSR_DATA_READY: u8 = 1 << 0;
@@ -211,7 +297,8 @@ mod hardware {
         DATA.write(2);
         IER.write(0);
         LCR.write(LCR_8_BITS);
-        FCR.write(FCR_FIFO_ENABLE_AND_CLEAR);
+        FCR.write(FCR_FIFO_OF_14_ENABLE_AND_CLEAR);
+        IER.write(IER_RECEIVED);
     }
 
     pub(super) fn read() -> Option<Result<u8, Overrun>> {

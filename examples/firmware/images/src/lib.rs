@@ -4,10 +4,12 @@
 #![forbid(unsafe_code)]
 
 pub mod cases;
+pub mod errand;
 pub mod footprint;
 pub mod frame;
 pub mod line;
 pub mod receiver;
+pub mod response;
 pub mod trace;
 #[cfg(target_os = "none")]
 pub mod wait;

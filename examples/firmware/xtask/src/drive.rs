@@ -1,5 +1,6 @@
 //! The host's end of an image's UART: a Unix socket that we listen on and QEMU connects to.
 
+mod api_client;
 mod echo;
 mod gateway;
 
@@ -23,9 +24,10 @@ use crate::{
 
 /// Runs `elf` with `driver` at the other end of its UART, until the image ends.
 pub(crate) fn run(driver: &str, machine: &Machine, elf: &Path) -> Result<Outcome> {
-    let talk = match driver {
-        "echo" => echo::talk,
-        "gateway" => gateway::talk,
+    let talk: fn(&mut Serial, &Machine) -> Result<()> = match driver {
+        "api_client" => api_client::talk,
+        "echo" => |serial, _| echo::talk(serial),
+        "gateway" => |serial, _| gateway::talk(serial),
         _ => bail!("no driver {driver}"),
     };
     let socket = Socket::listen(machine)?;
@@ -40,7 +42,9 @@ pub(crate) fn run(driver: &str, machine: &Machine, elf: &Path) -> Result<Outcome
         serial.line()? == READY,
         "the image does not begin with `{READY}`"
     );
-    talk(&mut serial)?;
+    if let Err(error) = talk(&mut serial, machine) {
+        return Err(error.context(format!("the image had said `{}`", emulator.abandon())));
+    }
     // The line stays connected until the image ends: the emulator drops what it has not read when we hang up.
     emulator.finish()
 }

@@ -79,6 +79,14 @@ impl Emulator {
         })
     }
 
+    /// Kills the image; returns what it had said.
+    pub(crate) fn abandon(mut self) -> String {
+        // Fails only if it has already ended; then nothing is missing.
+        let _ = self.process.kill();
+        let said: Vec<u8> = self.stdout.iter().flatten().collect();
+        String::from_utf8_lossy(&said).trim_end().to_owned()
+    }
+
     /// Waits until the image ends.
     ///
     /// # Errors
