@@ -172,3 +172,23 @@ fn needs_no_privilege_and_writes_no_file() {
         "{files:?}"
     );
 }
+
+#[test]
+fn understands_the_files_that_are_handed_out_with_it() {
+    use clap::Parser as _;
+
+    let readme = include_str!("../../../../README.md");
+    let config = readme.split("# /etc/gateway/limiter.toml").nth(1).unwrap();
+    let config = config.split("```").next().unwrap();
+    let config =
+        limiter_host::config::Config::parse(&format!("#{config}"), "limiter.toml").unwrap();
+    assert_eq!(config.tokens.unwrap().len(), 1);
+
+    let unit = include_str!("../../gateway.service").replace("\\\n", " ");
+    let start = unit
+        .lines()
+        .find_map(|line| line.strip_prefix("ExecStart="))
+        .unwrap();
+    let args = gateway::Args::try_parse_from(start.split_whitespace()).unwrap();
+    assert_eq!(args.admin.as_deref(), Some("127.0.0.1:9090"));
+}

@@ -226,6 +226,18 @@ async fn answers_head_with_the_headers_alone() {
 }
 
 #[tokio::test]
+async fn answers_503_while_the_clock_is_broken_and_counts_on_after_that() {
+    let rig = Rig::start().await;
+    assert_eq!(rig.with("martin-1", "POST", "/").await.status, OK);
+    let mend = rig.break_clock();
+    let refused = rig.with("martin-1", "POST", "/").await;
+    assert_eq!((refused.status, refused.numbers()[4]), (503, Some(1)));
+    mend();
+    let again = rig.with("martin-1", "POST", "/").await;
+    assert_eq!((again.status, again.numbers()[3]), (OK, Some(9_998)));
+}
+
+#[tokio::test]
 async fn goes_on_serving_after_garbage() {
     let rig = Rig::start().await;
     let answer = rig.raw(b"\x16\x03\x01 what is this\r\n\r\n").await;

@@ -10,6 +10,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use limiter_host::SharedClock;
+use limiter_host::core::clock::ClockError;
 use limiter_host::core::{Instant, Now, UnixTime};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -78,6 +79,9 @@ impl Rig {
         let clock = Arc::clone(&millis);
         let clock = SharedClock::from_fn(move || {
             let millis = clock.load(Ordering::Relaxed);
+            if millis == BROKEN {
+                return Err(ClockError::Failed);
+            }
             let utc = UnixTime::from_secs(NOON + millis / 1_000);
             Ok(Now::new(Instant::from_millis(millis), utc))
         });
@@ -101,6 +105,13 @@ impl Rig {
     /// Lets time pass, on both clocks.
     pub(crate) fn pass(&self, millis: u64) {
         self.millis.fetch_add(millis, Ordering::Relaxed);
+    }
+
+    /// Breaks both clocks until that is undone.
+    pub(crate) fn break_clock(&self) -> impl FnOnce() + use<> {
+        let millis = Arc::clone(&self.millis);
+        let before = millis.swap(BROKEN, Ordering::Relaxed);
+        move || millis.store(before, Ordering::Relaxed)
     }
 
     pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Answer {
@@ -149,5 +160,7 @@ pub(crate) async fn read(response: Response<Incoming>) -> Answer {
 }
 
 pub(crate) const OK: u16 = StatusCode::OK.as_u16();
+/// What a clock that is broken reads.
+const BROKEN: u64 = u64::MAX;
 /// Noon of a day in UTC.
 const NOON: u64 = 1_716_033_600;

@@ -1,16 +1,19 @@
 //! Clients that are too slow, ask for too much, or never stop. Time is virtual: it passes when
 //! nobody has anything to do.
 
+use crate::program::file;
 use crate::rig::{OK, Rig};
 use bytes::Bytes;
 use gateway::Settings;
 use gateway::listener::ConnectionLimits;
+use gateway::tls::TlsFiles;
 use http_body_util::channel::Channel;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
+use rcgen::{CertifiedKey, generate_simple_self_signed};
 use std::convert::Infallible;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -68,6 +71,26 @@ async fn closes_after_10_s_on_a_connection_that_asks_nothing_or_nothing_more() {
         );
         assert!((10..=11).contains(&start.elapsed().as_secs()));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn closes_after_10_s_on_a_handshake_that_does_not_come() {
+    let CertifiedKey { cert, signing_key } =
+        generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let rig = Rig::start_with(Settings {
+        tls: Some(TlsFiles {
+            cert: file("slow-cert.pem", &cert.pem()).into(),
+            key: file("slow-key.pem", &signing_key.serialize_pem()).into(),
+        }),
+        ..Settings::default()
+    })
+    .await;
+    let mut stream = TcpStream::connect(rig.address).await.unwrap();
+    // A record begins, and that is all.
+    stream.write_all(b"\x16\x03\x01\x02").await.unwrap();
+    let start = Instant::now();
+    let _ = stream.read_to_end(&mut Vec::new()).await;
+    assert!((10..=11).contains(&start.elapsed().as_secs()));
 }
 
 /// A server behind that reads bodies to their end, and answers `/endless` without one; tells when
