@@ -6,6 +6,8 @@
 //! | `link`, `outage` | the connection; what is decided without one |
 //! | `check.lua`, `packed`, `script` | the decision in the store, and how it is asked for |
 //! | `decide` | one decision: asked of the store, made again by the core |
+//! | `local` | refusals that last and permits held ahead of need: decided without a round trip |
+//! | `share` | what is decided while the store cannot be used |
 //! | `front` | the limiter behind a tower layer |
 //! | `registry`, `manage` | who is known to this instance |
 //!
@@ -31,20 +33,25 @@ mod config;
 mod decide;
 mod front;
 mod link;
+mod local;
 mod manage;
 mod observe;
 mod outage;
 mod packed;
 mod registry;
 mod script;
+mod share;
 
 pub use self::config::{OnStoreFailure, RedisConfig, RedisConfigError, StoreTime};
 pub use self::manage::ManageError;
 pub use self::outage::StoreError;
 
+use self::decide::Begun;
 use self::link::Link;
+use self::local::Autonomy;
 use self::outage::Outage;
-use self::registry::{KeyNames, Registry};
+use self::registry::{KeyNames, Registry, SLOTS};
+use self::share::Share;
 use limiter_core::{
     Decision, Instant, Now, Outcome, Policy, PolicyError, Receipt, Refunded, RegisterError,
     Registered, Registration, Request, Statistics, TokenId, TokenLimit, UpdateError,
@@ -85,8 +92,9 @@ struct Inner {
     outage: Outage,
     time: StoreTime,
     on_store_failure: OnStoreFailure,
-    /// The key that says nothing, written to see whether the store can be.
-    probe_key: String,
+    autonomy: Autonomy,
+    share: RwLock<Option<Share>>,
+    figures: Figures,
     calendar_key: String,
     registry: RwLock<Registry>,
     /// By [`Statistics::place`].
@@ -119,18 +127,31 @@ impl RedisLimiter {
             prefix: config.key_prefix,
             calendar_per_user: link.is_cluster(),
         };
+        let share = match config.on_store_failure {
+            OnStoreFailure::Local { instances } => {
+                Some(Share::new(&policy, instances, config.capacity))
+            }
+            _ => None,
+        };
+        let (slot, probe) = names.probe();
         let inner = Arc::new(Inner {
             link,
-            outage: Outage::default(),
+            outage: Outage::new(if names.calendar_per_user { SLOTS } else { 1 }),
+            autonomy: Autonomy::new(
+                config.refusal_cache,
+                config.lease,
+                config.time == StoreTime::Server,
+            ),
+            share: RwLock::new(share),
+            figures: Figures::default(),
             time: config.time,
             on_store_failure: config.on_store_failure,
-            probe_key: format!("{}:p", names.prefix),
             calendar_key: names.any_calendar(),
             registry: RwLock::new(Registry::new(policy, names, config.capacity)),
             counts: std::array::from_fn(|_| AtomicU64::new(0)),
         });
-        if let Err(error) = inner.try_to_return().await {
-            inner.failed(&error.into());
+        if let Err(error) = inner.try_to_return(&probe).await {
+            inner.failed(slot, &probe, &error.into());
         }
         Ok(Self { inner })
     }
@@ -140,17 +161,23 @@ impl RedisLimiter {
     /// One round trip, and none for a webhook or an unknown token. `now` is the caller's clock; see
     /// [`StoreTime`] for what it is used for. Dropping the future gives nothing up that was charged.
     pub async fn check(&self, request: &Request, now: Now) -> Decision {
-        let decision = self.inner.check(request, now).await;
+        let decision = match self.inner.begin(request, now) {
+            Begun::Decided(decision) => decision,
+            Begun::Trip(trip) => trip.finish(request, now).await,
+        };
         self.inner.count(decision.outcome());
         decision
     }
 
-    /// Decides a request if that takes no round trip, and else not at all.
-    #[must_use]
-    pub fn check_here(&self, request: &Request, now: Now) -> Option<Decision> {
-        let decision = self.inner.check_here(request, now)?;
-        self.inner.count(decision.outcome());
-        Some(decision)
+    /// Decides many requests: as many [`check`](Self::check)s, whose round trips overlap. The
+    /// decisions are in the order of the requests, and requests of one token are decided in it.
+    pub async fn check_many(&self, requests: &[Request], now: Now) -> Vec<Decision> {
+        let mut decisions = Vec::with_capacity(requests.len());
+        for batch in requests.chunks(AT_ONCE) {
+            let batch = batch.iter().map(|request| self.check(request, now));
+            decisions.extend(futures_util::future::join_all(batch).await);
+        }
+        decisions
     }
 
     /// Decides a request that cannot be judged (O8).
@@ -259,10 +286,28 @@ impl RedisLimiter {
         statistics
     }
 
-    /// How often the store failed, and whether it can be used now.
+    /// How this instance and the store get along.
     #[must_use]
-    pub fn store_outages(&self) -> (u64, bool) {
-        (self.inner.outage.count(), !self.inner.outage.lasts())
+    pub fn store_statistics(&self) -> StoreStatistics {
+        let Inner {
+            figures, outage, ..
+        } = &*self.inner;
+        let read = |figure: &AtomicU64| figure.load(Ordering::Relaxed);
+        StoreStatistics {
+            outages: outage.count(),
+            available: !outage.lasts_somewhere(),
+            round_trips: read(&figures.round_trips),
+            refused_here: read(&figures.refused_here),
+            admitted_ahead: read(&figures.admitted_ahead),
+            lost_permits: read(&figures.lost_permits),
+            decided_without_store: read(&figures.decided_without_store),
+        }
+    }
+
+    /// Gives back all permits that are held ahead of need: before the instance ends. Requests that
+    /// are decided after that are as before.
+    pub async fn close(&self, now: Now) {
+        self.inner.close(now).await;
     }
 
     /// The calendar's UTC day, `None` before the first, and how often it has advanced. In a cluster
@@ -286,8 +331,40 @@ impl RedisLimiter {
     }
 }
 
+/// How an instance and its store get along, counted since it was connected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StoreStatistics {
+    /// How often the store failed. What follows a failure until the store is back is one outage.
+    pub outages: u64,
+    /// Whether all of the store can be used now, as far as is known.
+    pub available: bool,
+    /// Scripts that were asked for.
+    pub round_trips: u64,
+    /// Requests that were refused without a round trip.
+    pub refused_here: u64,
+    /// Requests that were admitted without a round trip, by permits held ahead of need.
+    pub admitted_ahead: u64,
+    /// Permits held ahead of need that are gone, at most: a round trip that took them along failed.
+    pub lost_permits: u64,
+    /// Requests that were decided while the store could not be used.
+    pub decided_without_store: u64,
+}
+
+#[derive(Debug, Default)]
+struct Figures {
+    round_trips: AtomicU64,
+    refused_here: AtomicU64,
+    admitted_ahead: AtomicU64,
+    lost_permits: AtomicU64,
+    decided_without_store: AtomicU64,
+}
+
 impl fmt::Debug for RedisLimiter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("RedisLimiter(..)")
     }
 }
+
+/// Round trips that overlap, at most: what the connection takes in without waiting.
+const AT_ONCE: usize = 512;

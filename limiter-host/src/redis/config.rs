@@ -4,6 +4,7 @@ use redis::cluster::ClusterClient;
 use redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType};
 use redis::{Client, ConnectionInfo, IntoConnectionInfo, RedisResult, TlsMode};
 use std::fmt;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 /// How a [`RedisLimiter`](super::RedisLimiter) finds and uses its store.
@@ -26,6 +27,8 @@ pub struct RedisConfig {
     pub(super) connect_timeout: Duration,
     pub(super) response_timeout: Duration,
     pub(super) on_store_failure: OnStoreFailure,
+    pub(super) refusal_cache: Duration,
+    pub(super) lease: u32,
 }
 
 impl RedisConfig {
@@ -50,6 +53,8 @@ impl RedisConfig {
             connect_timeout: Duration::from_secs(1),
             response_timeout: Duration::from_millis(250),
             on_store_failure: OnStoreFailure::Refuse,
+            refusal_cache: Duration::from_secs(5),
+            lease: 1,
         })
     }
 
@@ -95,6 +100,33 @@ impl RedisConfig {
         self.on_store_failure = policy;
         self
     }
+
+    /// Sets for how long, at most, a refusal that is known to last is given without asking the
+    /// store; by default 5 s, and 0 asks every time.
+    ///
+    /// Within that time an instance does not see permits that another gives back, nor a block that
+    /// another lifts. Offences of such refusals are counted, and reach the store with the token's
+    /// next round trip.
+    #[must_use]
+    pub const fn refusal_cache(mut self, at_most: Duration) -> Self {
+        self.refusal_cache = at_most;
+        self
+    }
+
+    /// Sets how many permits one round trip may take: those of the request, and others that the
+    /// instance holds for the same token and hands out by itself. By default 1, which is none ahead.
+    ///
+    /// At most a tenth of what is left of the window and of the day is taken ahead, so it is for
+    /// large limits. Everything else is as exact as without: never more than the limits. But
+    /// `remaining` is what this instance knows, another instance may refuse while permits are held
+    /// here, and a block that another one earned is noticed with the next round trip. What is held
+    /// goes back with the next round trip of the token, and by
+    /// [`close`](super::RedisLimiter::close); an instance that dies takes it along.
+    #[must_use]
+    pub const fn lease(mut self, permits: NonZeroU32) -> Self {
+        self.lease = permits.get();
+        self
+    }
 }
 
 impl fmt::Debug for RedisConfig {
@@ -126,6 +158,14 @@ pub enum OnStoreFailure {
     Refuse,
     /// Let everything through, uncounted.
     Admit,
+    /// Decide here, with this share of every limit: as many parts as there are instances.
+    ///
+    /// The local counts are kept from one failure to the next. So all instances together admit, in
+    /// a window or on a day, at most the limit once more than the store did.
+    Local {
+        /// How many instances share a limit.
+        instances: NonZeroU32,
+    },
 }
 
 /// Why an address is none.
@@ -240,10 +280,11 @@ impl Nodes {
         connect: Duration,
         response: Duration,
     ) -> RedisResult<ClusterClient> {
-        // What failed is asked once more, at another node where it has moved to; more would keep a
-        // request waiting.
+        // A slot that moves is asked for again, at the node where it moved to.
         ClusterClient::builder(self.0.clone())
             .retries(CLUSTER_RETRIES)
+            .min_retry_wait(SHORTEST_RETRY_MS)
+            .max_retry_wait(LONGEST_RETRY_MS)
             .connection_timeout(connect)
             .response_timeout(response)
             .build()
@@ -273,7 +314,9 @@ impl Sentinels {
     }
 }
 
-const CLUSTER_RETRIES: u32 = 4;
+const CLUSTER_RETRIES: u32 = 6;
+const SHORTEST_RETRY_MS: u64 = 5;
+const LONGEST_RETRY_MS: u64 = 100;
 
 #[cfg(test)]
 mod tests {

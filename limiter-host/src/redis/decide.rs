@@ -2,11 +2,13 @@
 //! that the script found. The core's has all that a response reports; that both agree is checked
 //! every time.
 
+use super::local::{Ahead, Here};
 use super::packed::{
     Ask, Held, Pending, Permits, TokenRecord, UserRecord, pack_back, unpack_calendar,
 };
 use super::registry::{Entry, Keys};
 use super::script::{CHECK, GIVE_BACK};
+use super::share::Share;
 use super::{Inner, OnStoreFailure, StoreError, StoreTime};
 use limiter_core::calendar::Calendar;
 use limiter_core::rules::{self, Account};
@@ -14,16 +16,63 @@ use limiter_core::{
     Decision, Instant, Now, Outage, Outcome, Policy, Receipt, Refunded, Request, UnixTime,
 };
 use redis::Value;
-use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 
 /// What one decision needs of the registry.
 #[derive(Clone, Debug)]
 pub(super) struct Case {
     pub(super) policy: Policy,
-    pub(super) packed_policy: Vec<u8>,
+    pub(super) packed_policy: Arc<[u8]>,
     pub(super) entry: Entry,
     /// Whether the request counts daily (D1).
     pub(super) daily: bool,
+}
+
+/// A decision that was begun.
+pub(super) enum Begun {
+    Decided(Decision),
+    Trip(Trip),
+}
+
+/// A decision that takes a round trip. If it is dropped before it arrived, what it took along is
+/// lost.
+pub(super) struct Trip {
+    inner: Arc<Inner>,
+    case: Case,
+    ahead: Ahead,
+    arrived: bool,
+}
+
+impl Trip {
+    /// Decides on the store, or without it if it fails.
+    pub(super) async fn finish(mut self, request: &Request, now: Now) -> Decision {
+        let inner = Arc::clone(&self.inner);
+        let asked = inner.ask(&self.case, request, now, false, &self.ahead);
+        match asked.await {
+            Ok((decision, before, after)) => {
+                self.arrived = true;
+                let local = &self.case.entry.local;
+                local.learn(&self.case, now.monotonic(), &before, after, &self.ahead);
+                decision
+            }
+            Err(error) => {
+                let keys = &self.case.entry.keys;
+                inner.failed(keys.slot, &keys.probe, &error);
+                inner.decide_without_store(&self.case, request, now)
+            }
+        }
+    }
+}
+
+impl Drop for Trip {
+    fn drop(&mut self) {
+        if !self.arrived {
+            let lost = self.case.entry.local.lose(&self.ahead);
+            let figure = &self.inner.figures.lost_permits;
+            figure.fetch_add(u64::from(lost), Ordering::Relaxed);
+        }
+    }
 }
 
 /// What the store held when a script looked, and what the script decided.
@@ -51,36 +100,37 @@ impl Inner {
         let policy = registry.policy;
         Ok(Case {
             daily: rules::counts_daily(&policy, entry.terms.kind(), request),
-            packed_policy: registry.packed_policy.clone(),
+            packed_policy: Arc::clone(&registry.packed_policy),
             entry: entry.clone(),
             policy,
         })
     }
 
-    /// Decides a request that needs no round trip.
-    pub(super) fn check_here(&self, request: &Request, _now: Now) -> Option<Decision> {
-        match self.case(request) {
-            Ok(_) if self.outage.lasts() => Some(self.decide_without_store(request)),
-            Ok(_) => None,
-            Err(decision) => Some(decision),
-        }
-    }
-
-    /// Decides a request and charges what it admits.
-    pub(super) async fn check(self: &Arc<Self>, request: &Request, now: Now) -> Decision {
+    /// Begins a decision: makes it if no round trip is needed.
+    pub(super) fn begin(self: &Arc<Self>, request: &Request, now: Now) -> Begun {
         let case = match self.case(request) {
             Ok(case) => case,
-            Err(decision) => return decision,
+            Err(decision) => return Begun::Decided(decision),
         };
-        if self.outage.lasts() {
-            return self.decide_without_store(request);
+        if self.outage.lasts(case.entry.keys.slot) {
+            return Begun::Decided(self.decide_without_store(&case, request, now));
         }
-        match self.ask(&case, request, now, false).await {
-            Ok(decision) => decision,
-            Err(error) => {
-                self.failed(&error);
-                self.decide_without_store(request)
+        match case.entry.local.decide(&case, request, now, &self.autonomy) {
+            Here::Decided { decision, held } => {
+                let figure = if held {
+                    &self.figures.admitted_ahead
+                } else {
+                    &self.figures.refused_here
+                };
+                figure.fetch_add(1, Ordering::Relaxed);
+                Begun::Decided(decision)
             }
+            Here::Ask(ahead) => Begun::Trip(Trip {
+                inner: Arc::clone(self),
+                case,
+                ahead,
+                arrived: false,
+            }),
         }
     }
 
@@ -90,23 +140,45 @@ impl Inner {
             Ok(case) => case,
             Err(decision) => return decision,
         };
-        let asked = if self.outage.lasts() {
+        let asked = if self.outage.lasts(case.entry.keys.slot) {
             Err(StoreError::NotConnected)
         } else {
-            self.ask(&case, request, now, true).await
+            self.ask(&case, request, now, true, &Ahead::default()).await
         };
         match asked {
-            Ok(decision) => decision.without_receipt(),
+            Ok((decision, ..)) => decision.without_receipt(),
             Err(_) => Outage::StoreFailed.decide(request),
         }
     }
 
     /// Decides a request while the store cannot be used.
-    fn decide_without_store(&self, request: &Request) -> Decision {
+    fn decide_without_store(&self, case: &Case, request: &Request, now: Now) -> Decision {
+        let figure = &self.figures.decided_without_store;
+        figure.fetch_add(1, Ordering::Relaxed);
         match self.on_store_failure {
             OnStoreFailure::Refuse => Outage::StoreFailed.decide(request),
             OnStoreFailure::Admit => Decision::EXEMPT,
+            OnStoreFailure::Local { .. } => self.share(&case.policy, |share| {
+                share.map_or_else(
+                    || Outage::StoreFailed.decide(request),
+                    |share| share.decide(case, request, now),
+                )
+            }),
         }
+    }
+
+    /// Lends the share of a policy's limits.
+    fn share<R>(&self, policy: &Policy, with: impl FnOnce(Option<&Share>) -> R) -> R {
+        let read = || self.share.read().unwrap_or_else(PoisonError::into_inner);
+        let share = read();
+        if share.as_ref().is_none_or(|share| share.is_of(policy)) {
+            return with(share.as_ref());
+        }
+        drop(share);
+        if let Some(share) = &mut *self.share.write().unwrap_or_else(PoisonError::into_inner) {
+            share.set_policy(policy);
+        }
+        with(read().as_ref())
     }
 
     async fn ask(
@@ -115,46 +187,53 @@ impl Inner {
         request: &Request,
         now: Now,
         peek: bool,
-    ) -> Result<Decision, StoreError> {
+        ahead: &Ahead,
+    ) -> Result<(Decision, Found, Found), StoreError> {
         let ask = Ask {
             peek,
             offends: case.entry.offends(request),
             limit: case.entry.terms.limit(),
             cost: request.cost.get(),
             now: self.injected(now),
-            want: Permits::default(),
-            back: Held::default(),
-            pending: None,
+            want: ahead.want,
+            back: ahead.back,
+            pending: ahead.pending,
         };
         let mut connection = self.link.connection().ok_or(StoreError::NotConnected)?;
         let (keys, count) = case.keys();
-        let arguments = arguments(case, &ask);
+        let pending = ask.pending.as_ref().map(Pending::pack);
+        let packed = ask.pack();
+        let arguments: [&[u8]; 3] = [
+            &case.packed_policy,
+            &packed,
+            pending.as_deref().unwrap_or_default(),
+        ];
+        let arguments = &arguments[..if pending.is_some() { 3 } else { 2 }];
+        self.figures.round_trips.fetch_add(1, Ordering::Relaxed);
         let value = CHECK
-            .run(&mut connection, &keys[..count], &arguments)
+            .run(&mut connection, &keys[..count], arguments)
             .await?;
         let (found, decided) = Found::read(value)?;
-        let (decision, _) = found.decide(case, request);
-        // Nothing was asked for ahead of need.
-        if found.granted != ask.want {
-            return Err(StoreError::Foreign);
-        }
+        let (decision, after) = found.decide(case, request);
         match decided {
             Some(decided) if decided != word(decision.outcome()) => Err(StoreError::Foreign),
-            _ => Ok(decision),
+            _ => Ok((decision, found, after)),
         }
     }
 
     /// Gives the permits of an admission back (P2).
     pub(super) async fn refund(&self, receipt: &Receipt, now: Now) -> Result<Refunded, StoreError> {
-        let (policy, token_keys, user_keys) = {
+        let (policy, token_entry, user_keys) = {
             let registry = self.registry();
             let token = std::num::NonZeroU64::new(receipt.token());
             let token = token.map(limiter_core::TokenId::from_hash);
             let row = token.and_then(|token| registry.row(token));
             (
                 registry.policy,
-                row.map(|entry| Arc::clone(&entry.keys)),
-                receipt.user().and_then(|place| registry.user_keys(place)),
+                row.cloned(),
+                receipt
+                    .user()
+                    .and_then(|place| registry.user_to_change(place)),
             )
         };
         let mut refunded = Refunded {
@@ -162,7 +241,8 @@ impl Inner {
             daily: 0,
         };
         // A receipt does not tell its window and day, only whether one shown to it is the one.
-        if let Some(keys) = token_keys {
+        if let Some(Entry { keys, local, .. }) = token_entry {
+            local.forget();
             let found = self.look(&keys, now).await?;
             let at = found.now.monotonic();
             let window = found.token.window;
@@ -202,8 +282,9 @@ impl Inner {
     ) -> Result<u32, StoreError> {
         let now = self.injected(now).map(Now::monotonic);
         let mut connection = self.link.connection().ok_or(StoreError::NotConnected)?;
-        let arguments = [pack_back(now, window_ms, mark, cost)];
-        match GIVE_BACK.run(&mut connection, keys, &arguments).await? {
+        let packed = pack_back(now, window_ms, mark, cost);
+        self.figures.round_trips.fetch_add(1, Ordering::Relaxed);
+        match GIVE_BACK.run(&mut connection, keys, &[&packed]).await? {
             Value::Int(back) => u32::try_from(back).map_err(|_| StoreError::Foreign),
             _ => Err(StoreError::Foreign),
         }
@@ -221,10 +302,12 @@ impl Inner {
             back: Held::default(),
             pending: None,
         };
-        let packed_policy = self.registry().packed_policy.clone();
-        let arguments = [packed_policy, ask.pack()];
+        let packed_policy = Arc::clone(&self.registry().packed_policy);
+        let packed = ask.pack();
+        let arguments: [&[u8]; 2] = [&packed_policy, &packed];
         let keys: [&str; 3] = [&keys.token, &keys.calendar, &keys.user];
         let mut connection = self.link.connection().ok_or(StoreError::NotConnected)?;
+        self.figures.round_trips.fetch_add(1, Ordering::Relaxed);
         let value = CHECK.run(&mut connection, &keys, &arguments).await?;
         Ok(Found::read(value)?.0)
     }
@@ -318,12 +401,6 @@ fn record<T>(
         Value::BulkString(bytes) => unpack(bytes).ok_or(StoreError::Foreign),
         _ => Err(StoreError::Foreign),
     }
-}
-
-fn arguments(case: &Case, ask: &Ask) -> Vec<Vec<u8>> {
-    let mut arguments = vec![case.packed_policy.clone(), ask.pack()];
-    arguments.extend(ask.pending.as_ref().map(Pending::pack));
-    arguments
 }
 
 /// The script's word for an outcome.

@@ -1,15 +1,17 @@
 //! The limiter behind a tower layer.
 
 use super::RedisLimiter;
+use super::decide::Begun;
 use crate::awaited::{DecideAsync, Step};
 use limiter_core::{Decision, Now, Outage, Policy, Request};
 use std::pin::Pin;
+use std::sync::Arc;
 
 /// A future that is on its way to the store and back.
 type Trip<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// A caller who hangs up after the request was sent leaves a charge, or none, that nobody has the
-/// receipt of.
+/// receipt of; what was held for the token and went along is lost.
 impl DecideAsync for RedisLimiter {
     type Decided = Decision;
     type Deciding = Trip<Decision>;
@@ -21,11 +23,20 @@ impl DecideAsync for RedisLimiter {
         _credential: Option<&[u8]>,
         now: Now,
     ) -> Step<Decision, Trip<Decision>> {
-        if let Some(decision) = self.check_here(request, now) {
-            return Step::Done(decision);
+        match self.inner.begin(request, now) {
+            Begun::Decided(decision) => {
+                self.inner.count(decision.outcome());
+                Step::Done(decision)
+            }
+            Begun::Trip(trip) => {
+                let (inner, request) = (Arc::clone(&self.inner), *request);
+                Step::Awaits(Box::pin(async move {
+                    let decision = trip.finish(&request, now).await;
+                    inner.count(decision.outcome());
+                    decision
+                }))
+            }
         }
-        let (limiter, request) = (self.clone(), *request);
-        Step::Awaits(Box::pin(async move { limiter.check(&request, now).await }))
     }
 
     fn refuse(&self, request: &Request, outage: Outage) -> Decision {

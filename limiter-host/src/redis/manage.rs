@@ -1,10 +1,10 @@
 //! Who is known, and under which policy: what an instance changes in itself and, where counts are
 //! concerned, in the store.
 
-use super::registry::{Keys, Registry};
+use super::packed::{Held, Packer};
+use super::registry::{Entry, Keys, Registry};
 use super::script::{FORGET, FORGIVE, UNBLOCK};
 use super::{Inner, StoreError};
-use crate::redis::packed::Packer;
 use limiter_core::daily::DailyMode;
 use limiter_core::{
     Instant, Now, Policy, PolicyError, RegisterError, Registered, Registration, TokenId,
@@ -12,6 +12,7 @@ use limiter_core::{
 };
 use redis::Value;
 use std::fmt;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, RwLockReadGuard, RwLockWriteGuard};
 
 /// Why a change was not made; nothing is changed.
@@ -112,23 +113,25 @@ impl Inner {
     /// Revokes a token. Its row stays if something in the store still counts, or that cannot be
     /// told (P4).
     pub(super) async fn revoke(&self, token: TokenId, now: Now) -> bool {
-        let (policy, keys) = {
+        let (policy, entry) = {
             let registry = self.registry();
-            let known = registry.known(token);
-            (registry.policy, known.map(|entry| Arc::clone(&entry.keys)))
+            (registry.policy, registry.known(token).cloned())
         };
-        let Some(keys) = keys else { return false };
+        let Some(Entry { keys, local, .. }) = entry else {
+            return false;
+        };
         // Unknown from now on; whether the row stays is found out after that.
         if !self.registry_mut().revoke(token) {
             return false;
         }
         if let Ok(found) = self.look(&keys, now).await {
             let at = found.now.monotonic();
-            if rules::is_idle_token(&policy, found.token.window, found.token.abuse, at) {
-                let seen = [found.token.pack()];
+            let abuse = local.pending().unwrap_or(found.token.abuse);
+            if rules::is_idle_token(&policy, found.token.window, abuse, at) {
+                let seen = found.token.pack();
                 if let Some(mut connection) = self.link.connection() {
                     // If it cannot be removed it ends by itself.
-                    let _ = FORGET.run(&mut connection, &[&keys.token], &seen).await;
+                    let _ = FORGET.run(&mut connection, &[&keys.token], &[&seen]).await;
                 }
                 self.registry_mut().forget_revoked(token);
             }
@@ -137,12 +140,10 @@ impl Inner {
     }
 
     pub(super) async fn unblock(&self, token: TokenId) -> Result<(), ManageError<UpdateError>> {
-        let keys = {
-            let registry = self.registry();
-            let known = registry.known(token);
-            known.map(|entry| Arc::clone(&entry.keys))
-        };
-        let keys = keys.ok_or(ManageError::Refused(UpdateError::UnknownToken))?;
+        let entry = self.registry().known(token).cloned();
+        let entry = entry.ok_or(ManageError::Refused(UpdateError::UnknownToken))?;
+        let Entry { keys, local, .. } = entry;
+        local.forget();
         let mut connection = self.link.connection().ok_or(StoreError::NotConnected)?;
         match UNBLOCK.run(&mut connection, &[&keys.token], &[]).await {
             Ok(Value::Int(_)) => Ok(()),
@@ -163,16 +164,46 @@ impl Inner {
             ..
         } = mode
         {
-            let argument = [Packer::default().put(2, forgiven_after_days).into_bytes()];
+            let argument = Packer::default().put(2, forgiven_after_days).into_bytes();
             let mut connection = self.link.connection().ok_or(StoreError::NotConnected)?;
             for keys in users {
                 let keys: [&str; 2] = [&keys.user, &keys.calendar];
-                let forgiven = FORGIVE.run(&mut connection, &keys, &argument).await;
+                let forgiven = FORGIVE.run(&mut connection, &keys, &[&argument]).await;
                 forgiven.map_err(StoreError::Failed)?;
             }
         }
         let mut registry = self.registry_mut();
         registry.set_policy(policy).map_err(ManageError::Refused)
+    }
+
+    /// Gives back what is held ahead of need. What cannot be given back is lost, and counted.
+    pub(super) async fn close(&self, now: Now) {
+        let (policy, entries) = {
+            let registry = self.registry();
+            let entries: Vec<Entry> = registry.entries().cloned().collect();
+            (registry.policy, entries)
+        };
+        for Entry { keys, local, .. } in entries {
+            let Held {
+                permits,
+                start,
+                refills,
+            } = local.take_held();
+            let mut lost = 0;
+            if permits.window > 0 {
+                let (mark, window_ms) = (start.as_millis(), policy.window_ms());
+                let of_token: [&str; 1] = [&keys.token];
+                let back = self.give_back(&of_token, now, window_ms, mark, permits.window);
+                lost += u32::from(back.await.is_err()) * permits.window;
+            }
+            if permits.day > 0 {
+                let of_user: [&str; 2] = [&keys.user, &keys.calendar];
+                let back = self.give_back(&of_user, now, 0, refills.into(), permits.day);
+                lost = lost.max(u32::from(back.await.is_err()) * permits.day);
+            }
+            let figure = &self.figures.lost_permits;
+            figure.fetch_add(lost.into(), Ordering::Relaxed);
+        }
     }
 
     pub(super) async fn next_reset(

@@ -6,7 +6,7 @@ use super::{Inner, observe};
 use redis::{RedisError, RedisResult};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 /// Why the store could not be used.
@@ -46,51 +46,115 @@ impl From<RedisError> for StoreError {
     }
 }
 
-/// The state of the store, as far as is known here.
-#[derive(Debug, Default)]
+/// The state of the store, as far as is known here: of each slot of a cluster, else of the one
+/// server.
+#[derive(Debug)]
 pub(super) struct Outage {
-    lasts: AtomicBool,
+    slots: Box<[AtomicBool]>,
+    /// The slots that failed, and a key in each that is written to see whether it has returned.
+    failed: Mutex<Vec<(u16, String)>>,
     count: AtomicU64,
 }
 
 impl Outage {
-    pub(super) fn lasts(&self) -> bool {
-        self.lasts.load(Ordering::Acquire)
+    pub(super) fn new(slots: u16) -> Self {
+        Self {
+            slots: (0..slots.max(1)).map(|_| AtomicBool::new(false)).collect(),
+            failed: Mutex::default(),
+            count: AtomicU64::new(0),
+        }
+    }
+
+    /// Whether a slot is known to fail.
+    pub(super) fn lasts(&self, slot: u16) -> bool {
+        let slot = self.slots.get(usize::from(slot));
+        slot.is_some_and(|fails| fails.load(Ordering::Acquire))
+    }
+
+    /// Whether any slot is known to fail.
+    pub(super) fn lasts_somewhere(&self) -> bool {
+        !self.failed().is_empty()
     }
 
     /// How many there were.
     pub(super) fn count(&self) -> u64 {
         self.count.load(Ordering::Relaxed)
     }
+
+    fn failed(&self) -> MutexGuard<'_, Vec<(u16, String)>> {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds a slot; says whether it is the first, and so an outage begins.
+    fn begin(&self, slot: u16, probe: &str) -> bool {
+        let mut failed = self.failed();
+        let Some(fails) = self.slots.get(usize::from(slot)) else {
+            return false;
+        };
+        if fails.swap(true, Ordering::AcqRel) {
+            return false;
+        }
+        failed.push((slot, probe.to_owned()));
+        failed.len() == 1
+    }
+
+    /// A slot that has failed.
+    fn next(&self) -> Option<(u16, String)> {
+        self.failed().first().cloned()
+    }
+
+    /// Removes a slot; says whether it was the last, and so the outage is over.
+    fn end(&self, slot: u16) -> bool {
+        let mut failed = self.failed();
+        failed.retain(|(other, _)| *other != slot);
+        if let Some(fails) = self.slots.get(usize::from(slot)) {
+            fails.store(false, Ordering::Release);
+        }
+        failed.is_empty()
+    }
+
+    /// Lets another slot be the next.
+    fn rotate(&self) {
+        let mut failed = self.failed();
+        if failed.len() > 1 {
+            failed.rotate_left(1);
+        }
+    }
 }
 
 impl Inner {
-    /// Notes that the store failed. Needs a tokio runtime, in which the task runs that looks for
-    /// its return.
-    pub(super) fn failed(self: &Arc<Self>, error: &StoreError) {
-        if self.outage.lasts.swap(true, Ordering::AcqRel) {
-            return;
+    /// Notes that the store failed for the keys of a slot. Needs a tokio runtime, in which the task
+    /// runs that looks for its return.
+    pub(super) fn failed(self: &Arc<Self>, slot: u16, probe: &str, error: &StoreError) {
+        if !self.link.is_cluster() {
+            self.link.drop_connection();
         }
-        self.outage.count.fetch_add(1, Ordering::Relaxed);
-        observe::store_failed(error);
-        self.link.drop_connection();
-        tokio::spawn(look_for_return(Arc::downgrade(self)));
+        if self.outage.begin(slot, probe) {
+            self.outage.count.fetch_add(1, Ordering::Relaxed);
+            observe::store_failed(error);
+            tokio::spawn(look_for_return(Arc::downgrade(self)));
+        }
     }
 
-    /// Connects, and writes what says nothing: a server that is read-only, or full, has not
-    /// returned.
-    pub(super) async fn try_to_return(&self) -> RedisResult<()> {
-        let mut connection: Connection = self.link.connect().await?;
-        redis::cmd("SET")
-            .arg(&self.probe_key)
-            .arg(1)
-            .arg("PX")
-            .arg(PROBE_MS)
-            .query_async::<()>(&mut connection)
-            .await?;
+    /// Writes what says nothing, and connects if need be: a server that is read-only, or full, has
+    /// not returned.
+    pub(super) async fn try_to_return(&self, probe: &str) -> RedisResult<()> {
+        if let Some(mut connection) = self.link.connection()
+            && write(&mut connection, probe).await.is_ok()
+        {
+            return Ok(());
+        }
+        let mut connection = self.link.connect().await?;
+        write(&mut connection, probe).await?;
         self.link.keep(connection);
         Ok(())
     }
+}
+
+async fn write(connection: &mut Connection, key: &str) -> RedisResult<()> {
+    let mut set = redis::cmd("SET");
+    set.arg(key).arg(1).arg("PX").arg(PROBE_MS);
+    set.query_async(connection).await
 }
 
 /// Runs until the store has returned, or the limiter is gone.
@@ -100,11 +164,18 @@ async fn look_for_return(limiter: Weak<Inner>) {
         let Some(inner) = limiter.upgrade() else {
             return;
         };
-        if inner.try_to_return().await.is_ok() {
-            inner.outage.lasts.store(false, Ordering::Release);
-            observe::store_returned();
+        let Some((slot, probe)) = inner.outage.next() else {
             return;
+        };
+        if inner.try_to_return(&probe).await.is_ok() {
+            if inner.outage.end(slot) {
+                observe::store_returned();
+                return;
+            }
+            pause = FIRST_PAUSE;
+            continue;
         }
+        inner.outage.rotate();
         drop(inner);
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);

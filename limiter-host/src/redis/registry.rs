@@ -3,6 +3,7 @@
 //! Only counts are in the store. Every instance registers the same tokens by itself, and a store
 //! that was emptied knows none less. A token stays known until it is revoked: rows are not evicted.
 
+use super::local::{Changes, Local};
 use limiter_core::limiter::Terms;
 use limiter_core::{
     Kind, Origin, Policy, PolicyError, RegisterError, Registered, Registration, Request, TokenId,
@@ -18,6 +19,10 @@ pub(super) struct Keys {
     pub(super) token: String,
     /// The calendar.
     pub(super) calendar: String,
+    /// What is written to see whether the slot can be.
+    pub(super) probe: String,
+    /// The slot of all these in a cluster, else 0.
+    pub(super) slot: u16,
     /// The user's day and strikes.
     pub(super) user: String,
 }
@@ -37,6 +42,12 @@ impl KeyNames {
             token: format!("{prefix}:{{{user:016x}}}:t:{:016x}", token.as_u64()),
             calendar: self.calendar(user),
             user: format!("{prefix}:{{{user:016x}}}:u"),
+            probe: format!("{prefix}:{{{user:016x}}}:p"),
+            slot: if self.calendar_per_user {
+                slot(format!("{user:016x}").as_bytes())
+            } else {
+                0
+            },
         }
     }
 
@@ -47,6 +58,17 @@ impl KeyNames {
         } else {
             format!("{prefix}:c")
         }
+    }
+
+    /// A key that is nobody's, and its slot, to see whether the store is there.
+    pub(super) fn probe(&self) -> (u16, String) {
+        let probe = format!("{}:p", self.prefix);
+        let slot = if self.calendar_per_user {
+            slot(probe.as_bytes())
+        } else {
+            0
+        };
+        (slot, probe)
     }
 
     /// The one calendar, or that of the user whose id is 0, who never asks.
@@ -63,6 +85,12 @@ pub(super) struct Entry {
     /// The user's place, for receipts.
     pub(super) place: u32,
     pub(super) keys: Arc<Keys>,
+    /// What this instance remembers of the token.
+    pub(super) local: Arc<Local>,
+    /// What it knows of changes to the user.
+    pub(super) user_changes: Arc<Changes>,
+    /// And to the calendar, or any of them.
+    pub(super) calendar_changes: Arc<Changes>,
 }
 
 #[derive(Debug)]
@@ -70,6 +98,7 @@ struct User {
     id: UserId,
     tokens: u32,
     keys: Arc<Keys>,
+    changes: Arc<Changes>,
 }
 
 /// All that this instance knows.
@@ -79,7 +108,7 @@ pub(super) struct Registry {
     capacity: usize,
     pub(super) policy: Policy,
     /// The policy as the scripts take it.
-    pub(super) packed_policy: Vec<u8>,
+    pub(super) packed_policy: Arc<[u8]>,
     tokens: HashMap<TokenId, Entry>,
     users: HashMap<UserId, u32>,
     /// By place. A place is never given to another user, for a receipt may still tell it.
@@ -88,6 +117,7 @@ pub(super) struct Registry {
     /// Places of users that had no token left, in the order in which that came to be.
     idle: VecDeque<u32>,
     pub(super) table_full: u64,
+    calendar_changes: Arc<Changes>,
 }
 
 impl Registry {
@@ -95,7 +125,7 @@ impl Registry {
         Self {
             names,
             capacity,
-            packed_policy: super::packed::pack_policy(&policy),
+            packed_policy: super::packed::pack_policy(&policy).into(),
             policy,
             tokens: HashMap::new(),
             users: HashMap::new(),
@@ -103,6 +133,7 @@ impl Registry {
             next_place: 0,
             idle: VecDeque::new(),
             table_full: 0,
+            calendar_changes: Arc::default(),
         }
     }
 
@@ -116,9 +147,12 @@ impl Registry {
         self.tokens.get(&token)
     }
 
-    /// The keys of the user at a place: one who has tokens, or lost the last one not long ago.
-    pub(super) fn user_keys(&self, place: u32) -> Option<Arc<Keys>> {
-        self.places.get(&place).map(|user| Arc::clone(&user.keys))
+    /// The keys of the user at a place, whose record changes: one who has tokens, or lost the last
+    /// one not long ago.
+    pub(super) fn user_to_change(&self, place: u32) -> Option<Arc<Keys>> {
+        let user = self.places.get(&place)?;
+        user.changes.count();
+        Some(Arc::clone(&user.keys))
     }
 
     /// The keys of every user.
@@ -225,6 +259,11 @@ impl Registry {
         Ok(())
     }
 
+    /// All entries.
+    pub(super) fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.tokens.values()
+    }
+
     /// Puts a policy in force.
     pub(super) fn set_policy(&mut self, policy: Policy) -> Result<(), PolicyError> {
         self.allows(&policy)?;
@@ -236,7 +275,10 @@ impl Registry {
                 entry.terms = entry.terms.with_limit(TokenLimit::Plan(plan), limit);
             }
         }
-        self.packed_policy = super::packed::pack_policy(&policy);
+        for entry in self.tokens.values() {
+            entry.local.forget();
+        }
+        self.packed_policy = super::packed::pack_policy(&policy).into();
         self.policy = policy;
         Ok(())
     }
@@ -251,19 +293,25 @@ impl Registry {
         });
         // All users past the last place share it, and none is found there: the day of such an
         // admission is not given back.
+        let mut user_changes = Arc::default();
         if place < LAST_PLACE {
             let known = self.places.entry(place).or_insert_with(|| User {
                 id: user,
                 tokens: 0,
                 keys: Arc::clone(&keys),
+                changes: Arc::default(),
             });
             known.tokens += 1;
+            user_changes = Arc::clone(&known.changes);
         }
         Entry {
             terms,
             user,
             place,
             keys,
+            local: Arc::default(),
+            user_changes,
+            calendar_changes: Arc::clone(&self.calendar_changes),
         }
     }
 
@@ -295,3 +343,46 @@ impl Entry {
 }
 
 const LAST_PLACE: u32 = u32::MAX - 1;
+
+/// The slot of a hash tag in a cluster: its CRC-16 (XMODEM) modulo their number.
+fn slot(tag: &[u8]) -> u16 {
+    let step = |crc: u16| {
+        if crc & 0x8000 == 0 {
+            crc << 1
+        } else {
+            crc << 1 ^ 0x1021
+        }
+    };
+    let crc = tag.iter().fold(0, |crc: u16, &byte| {
+        (0..8).fold(crc ^ u16::from(byte) << 8, |crc, _| step(crc))
+    });
+    crc % SLOTS
+}
+
+/// The slots of a cluster.
+pub(super) const SLOTS: u16 = 16_384;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slots_are_those_of_the_cluster_specification() {
+        assert_eq!(slot(b"123456789"), 0x31c3);
+        assert_eq!(slot(b"foo"), 12_182);
+    }
+
+    #[test]
+    fn the_keys_of_a_user_and_of_all_tokens_lie_in_one_slot() {
+        let names = KeyNames {
+            prefix: "limiter".to_owned(),
+            calendar_per_user: true,
+        };
+        let key = limiter_core::HashKey::new([1; 16]);
+        let keys = names.of(key.token(b"t"), key.user(b"u"));
+        let tag = format!("limiter:{{{:016x}}}:", key.user(b"u").as_u64());
+        for name in [&keys.token, &keys.calendar, &keys.user, &keys.probe] {
+            assert!(name.starts_with(&tag), "{name}");
+        }
+    }
+}

@@ -18,12 +18,12 @@ impl Program {
     }
 
     /// The command that calls the script by its hash.
-    pub(super) fn call(&self, keys: &[&str], arguments: &[Vec<u8>]) -> Cmd {
+    pub(super) fn call(&self, keys: &[&str], arguments: &[&[u8]]) -> Cmd {
         command("EVALSHA", &self.hash, keys, arguments)
     }
 
     /// The command that calls the script and makes it known.
-    pub(super) fn call_in_full(&self, keys: &[&str], arguments: &[Vec<u8>]) -> Cmd {
+    pub(super) fn call_in_full(&self, keys: &[&str], arguments: &[&[u8]]) -> Cmd {
         command("EVAL", self.code, keys, arguments)
     }
 
@@ -32,7 +32,7 @@ impl Program {
         &self,
         connection: &mut Connection,
         keys: &[&str],
-        arguments: &[Vec<u8>],
+        arguments: &[&[u8]],
     ) -> RedisResult<Value> {
         match self.call(keys, arguments).query_async(connection).await {
             Err(error) if is_forgotten(&error) => {
@@ -50,11 +50,11 @@ pub(super) fn is_forgotten(error: &RedisError) -> bool {
     error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)
 }
 
-fn command(name: &str, script: &str, keys: &[&str], arguments: &[Vec<u8>]) -> Cmd {
+fn command(name: &str, script: &str, keys: &[&str], arguments: &[&[u8]]) -> Cmd {
     let mut command = redis::cmd(name);
     command.arg(script).arg(keys.len()).arg(keys);
     for argument in arguments {
-        command.arg(argument.as_slice());
+        command.arg(*argument);
     }
     command
 }

@@ -53,7 +53,7 @@ impl Subject for Stored {
         let limiter = runtime
             .block_on(RedisLimiter::connect(policy, config().capacity(64)))
             .expect("an address");
-        assert_eq!(limiter.store_outages(), (0, true));
+        assert_eq!(limiter.store_statistics().outages, 0);
         Self { runtime, limiter }
     }
 

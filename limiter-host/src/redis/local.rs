@@ -1,0 +1,375 @@
+//! What an instance remembers of a token since its last round trip: refusals that are known to
+//! last, and permits held ahead of need.
+//!
+//! What was seen is kept, and a request is decided on it as on the store's own records. A refusal
+//! then stands, since what is used only grows while window and day last; an admission counts only
+//! if permits are held for it. Whatever would change a record in the store, or is not as certain as
+//! that, makes a round trip.
+//!
+//! The store's time is estimated from the moment at which it was asked, so the estimate is ahead by
+//! at most one round trip. So nothing is refused, and nothing held is handed out, for longer than it
+//! lasts.
+
+use super::decide::{Case, Found};
+use super::packed::{Held, Pending, Permits};
+use limiter_core::abuse::Abuse;
+use limiter_core::{Decision, Instant, Now, Outcome, Reason, Request, UnixTime};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// How much an instance does by itself.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Autonomy {
+    /// For how long a refusal is believed, in milliseconds.
+    pub(super) refusal_cache_ms: u64,
+    /// Permits that one round trip may take.
+    pub(super) lease: u32,
+    /// Whether the store's clock decides, or the caller's.
+    pub(super) server_clock: bool,
+}
+
+impl Autonomy {
+    pub(super) fn new(refusal_cache: Duration, lease: u32, server_clock: bool) -> Self {
+        Self {
+            refusal_cache_ms: u64::try_from(refusal_cache.as_millis()).unwrap_or(u64::MAX),
+            lease,
+            server_clock,
+        }
+    }
+}
+
+/// What is remembered of one token.
+#[derive(Debug, Default)]
+pub(super) struct Local(Mutex<Memory>);
+
+#[derive(Debug, Default)]
+struct Memory {
+    seen: Option<Seen>,
+    held: Held,
+    pending: Option<Counted>,
+    /// Whether a round trip is under way that asks for permits ahead.
+    asking: bool,
+    /// How many round trips were begun.
+    trips: u64,
+}
+
+/// How often a record that several tokens share changed, as far as this instance saw: so that none
+/// goes by what a request of another has made old.
+#[derive(Debug, Default)]
+pub(super) struct Changes(AtomicU64);
+
+impl Changes {
+    fn read(&self) -> u64 {
+        self.0.load(Ordering::Acquire)
+    }
+
+    pub(super) fn count(&self) {
+        self.0.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
+/// The store's records after the last decision there.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    /// The caller's clock when the store was asked.
+    asked_at: Instant,
+    found: Found,
+    /// Whether the user's record is among them, and its changes by then.
+    user: Option<u64>,
+    /// The calendar's changes by then.
+    calendar: u64,
+    /// The number of the round trip.
+    trip: u64,
+}
+
+/// Offences that the store does not know of.
+#[derive(Clone, Copy, Debug)]
+struct Counted {
+    count: u32,
+    last_at: Instant,
+    before: Abuse,
+    after: Abuse,
+}
+
+/// What goes along with a round trip.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Ahead {
+    pub(super) want: Permits,
+    pub(super) back: Held,
+    pub(super) pending: Option<Pending>,
+    /// Whether this is the trip that asks for permits.
+    asking: bool,
+    /// Its number.
+    trip: u64,
+}
+
+/// What can be done with a request here.
+pub(super) enum Here {
+    Decided {
+        decision: Decision,
+        /// Whether permits that were held admitted it.
+        held: bool,
+    },
+    /// Only the store can tell.
+    Ask(Ahead),
+}
+
+impl Local {
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Decides a request on what is remembered, or says what to take along to the store.
+    pub(super) fn decide(
+        &self,
+        case: &Case,
+        request: &Request,
+        now: Now,
+        autonomy: &Autonomy,
+    ) -> Here {
+        let mut memory = self.memory();
+        match memory.decide(case, request, now, autonomy) {
+            Some(decision) => Here::Decided {
+                held: decision.is_admitted(),
+                decision,
+            },
+            None => Here::Ask(memory.leave(case, now, autonomy)),
+        }
+    }
+
+    /// Takes in what a round trip brought; `after` is what the records are after the decision,
+    /// without what was granted.
+    pub(super) fn learn(
+        &self,
+        case: &Case,
+        asked_at: Instant,
+        before: &Found,
+        mut after: Found,
+        ahead: &Ahead,
+    ) {
+        let entry = &case.entry;
+        if calendar_marks(before) != calendar_marks(&after) {
+            entry.calendar_changes.count();
+        }
+        let mut memory = self.memory();
+        if ahead.asking {
+            memory.asking = false;
+        }
+        let granted = after.granted;
+        if granted.window > 0 {
+            after.token.window = after
+                .token
+                .window
+                .charge(after.now.monotonic(), granted.window);
+            memory.hold_window(after.token.window.start(), granted.window);
+        }
+        if granted.day > 0 {
+            after.user.day = after.user.day.charge(granted.day);
+            memory.hold_day(after.calendar.refills(), granted.day);
+        }
+        let user = case.daily.then(|| {
+            if after.user != before.user {
+                entry.user_changes.count();
+            }
+            entry.user_changes.read()
+        });
+        // An answer may be overtaken by that of a later question; the later one is kept.
+        if memory.seen.is_none_or(|seen| seen.trip < ahead.trip) {
+            memory.seen = Some(Seen {
+                asked_at,
+                found: after,
+                user,
+                calendar: entry.calendar_changes.read(),
+                trip: ahead.trip,
+            });
+        }
+    }
+
+    /// Notes that a round trip failed. Whether what it took along arrived cannot be told: it is
+    /// lost. Answers how many permits that is at most.
+    pub(super) fn lose(&self, ahead: &Ahead) -> u32 {
+        if ahead.asking {
+            self.memory().asking = false;
+        }
+        ahead.back.permits.window.max(ahead.back.permits.day)
+    }
+
+    /// Forgets what was seen: somebody changed it.
+    pub(super) fn forget(&self) {
+        self.memory().seen = None;
+    }
+
+    /// The conduct with offences that the store does not know of, if there are any.
+    pub(super) fn pending(&self) -> Option<Abuse> {
+        self.memory().pending.map(|counted| counted.after)
+    }
+
+    /// Takes what is held, to give it back.
+    pub(super) fn take_held(&self) -> Held {
+        std::mem::take(&mut self.memory().held)
+    }
+}
+
+impl Memory {
+    fn decide(
+        &mut self,
+        case: &Case,
+        request: &Request,
+        now: Now,
+        autonomy: &Autonomy,
+    ) -> Option<Decision> {
+        let user = case.entry.user_changes.read();
+        let calendar = case.entry.calendar_changes.read();
+        let seen = self.seen.filter(|seen| seen.calendar == calendar)?;
+        if case.daily && seen.user != Some(user) {
+            return None;
+        }
+        let age_ms = now
+            .monotonic()
+            .as_millis()
+            .checked_sub(seen.asked_at.as_millis())?;
+        let mut found = seen.found;
+        found.now = seen.estimate(case, now, age_ms, autonomy.server_clock)?;
+        if !found.calendar.is_steady(found.now) {
+            return None;
+        }
+        let mut held = self.held;
+        if held.start != found.token.window.start() || !found.token.window.is_open() {
+            held.permits.window = 0;
+        }
+        if held.refills != found.calendar.refills() {
+            held.permits.day = 0;
+        }
+        found.token.window = found.token.window.give_back(held.permits.window);
+        found.user.day = found.user.day.give_back(held.permits.day);
+        if let Some(pending) = self.pending {
+            found.token.abuse = pending.after;
+        }
+        let (decision, after) = found.decide(case, request);
+        match decision.outcome() {
+            Outcome::Admitted => {
+                let cost = request.cost.get();
+                let same_window = after.token.window.start() == held.start;
+                let enough = cost <= held.permits.window
+                    && (!case.daily || cost <= held.permits.day)
+                    && age_ms <= LONGEST_BELIEVED_MS;
+                if !(same_window && enough) {
+                    return None;
+                }
+                self.held.permits.window -= cost;
+                if case.daily {
+                    self.held.permits.day -= cost;
+                }
+                Some(decision)
+            }
+            Outcome::Refused(reason) => {
+                if age_ms >= autonomy.refusal_cache_ms
+                    || after.token.window != found.token.window
+                    || after.user != found.user
+                {
+                    return None;
+                }
+                let unchanged = after.token.abuse == found.token.abuse;
+                match reason {
+                    Reason::Blocked => {
+                        let extends = case.policy.block().is_some_and(|rule| rule.extend_on_hit());
+                        (unchanged && !extends).then_some(decision)
+                    }
+                    _ if unchanged => Some(decision),
+                    // The store has to hear of a block, and of its end.
+                    _ if after.token.abuse.is_blocked() || found.token.abuse.is_blocked() => None,
+                    _ => {
+                        self.count(now.monotonic(), seen.found.token.abuse, after.token.abuse);
+                        Some(decision)
+                    }
+                }
+            }
+            Outcome::Exempt => None,
+        }
+    }
+
+    /// Counts an offence here.
+    fn count(&mut self, at: Instant, before: Abuse, after: Abuse) {
+        let counted = self.pending.get_or_insert(Counted {
+            count: 0,
+            last_at: at,
+            before,
+            after,
+        });
+        counted.count = counted.count.saturating_add(1);
+        counted.last_at = at;
+        counted.after = after;
+    }
+
+    /// What a round trip takes along.
+    fn leave(&mut self, case: &Case, now: Now, autonomy: &Autonomy) -> Ahead {
+        let mut back = self.held;
+        self.held.permits.window = 0;
+        if case.daily {
+            self.held.permits.day = 0;
+        } else {
+            back.permits.day = 0;
+        }
+        let at = now.monotonic();
+        let pending = self.pending.take().map(|counted| Pending {
+            count: counted.count,
+            age_ms: u32::try_from(at.saturating_since(counted.last_at)).unwrap_or(u32::MAX),
+            before: counted.before,
+            after: counted.after,
+        });
+        let asking = autonomy.lease > 1 && !self.asking;
+        let want = if asking { autonomy.lease - 1 } else { 0 };
+        self.asking |= asking;
+        self.trips += 1;
+        Ahead {
+            trip: self.trips,
+            want: Permits {
+                window: want,
+                day: if case.daily { want } else { 0 },
+            },
+            back,
+            pending,
+            asking,
+        }
+    }
+
+    fn hold_window(&mut self, start: Instant, permits: u32) {
+        if self.held.start != start {
+            self.held.start = start;
+            self.held.permits.window = 0;
+        }
+        self.held.permits.window += permits;
+    }
+
+    fn hold_day(&mut self, refills: u32, permits: u32) {
+        if self.held.refills != refills {
+            self.held.refills = refills;
+            self.held.permits.day = 0;
+        }
+        self.held.permits.day += permits;
+    }
+}
+
+impl Seen {
+    /// The moment by the clock that decides; `None` if that cannot be told.
+    fn estimate(&self, case: &Case, now: Now, age_ms: u64, server_clock: bool) -> Option<Now> {
+        let floor = case.policy.utc_floor();
+        if !server_clock {
+            let behind = now.monotonic() < self.found.now.monotonic();
+            return (!behind).then(|| now.with_floor(floor));
+        }
+        let at = self.found.now.monotonic().saturating_add(age_ms);
+        Some(Now::new(at, UnixTime::from_secs(at.as_millis() / 1_000)).with_floor(floor))
+    }
+}
+
+/// All that the calendar's record holds.
+fn calendar_marks(found: &Found) -> [u64; 3] {
+    let [last_change, earliest_next, _, day, _] = found.calendar.to_words();
+    [last_change, earliest_next, day]
+}
+
+/// How long what was seen is good for handing out what is held: the two clocks drift apart by some
+/// milliseconds at most in that time.
+const LONGEST_BELIEVED_MS: u64 = 60_000;
