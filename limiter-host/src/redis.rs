@@ -5,7 +5,9 @@
 //! | `config` | where the store is, and how it is used |
 //! | `link`, `outage` | the connection; what is decided without one |
 //! | `check.lua`, `packed`, `script` | the decision in the store, and how it is asked for |
+//! | `trip` | from a request to its decision, with a round trip or without |
 //! | `decide` | one decision: asked of the store, made again by the core |
+//! | `refund` | permits that go back |
 //! | `local` | refusals that last and permits held ahead of need: decided without a round trip |
 //! | `share` | what is decided while the store cannot be used |
 //! | `front` | the limiter behind a tower layer |
@@ -38,20 +40,22 @@ mod manage;
 mod observe;
 mod outage;
 mod packed;
+mod refund;
 mod registry;
 mod script;
 mod share;
+mod trip;
 
 pub use self::config::{OnStoreFailure, RedisConfig, RedisConfigError, StoreTime};
 pub use self::manage::ManageError;
 pub use self::outage::StoreError;
 
-use self::decide::Begun;
 use self::link::Link;
 use self::local::Autonomy;
 use self::outage::Outage;
 use self::registry::{KeyNames, Registry, SLOTS};
 use self::share::Share;
+use self::trip::Begun;
 use limiter_core::{
     Decision, Instant, Now, Outcome, Policy, PolicyError, Receipt, Refunded, RegisterError,
     Registered, Registration, Request, Statistics, TokenId, TokenLimit, UpdateError,
@@ -169,13 +173,21 @@ impl RedisLimiter {
         decision
     }
 
-    /// Decides many requests: as many [`check`](Self::check)s, whose round trips overlap. The
-    /// decisions are in the order of the requests, and requests of one token are decided in it.
+    /// Decides many requests, in their order: their scripts go to the server, and their answers come
+    /// back, in one pipeline. In a cluster they are as many [`check`](Self::check)s, whose round trips
+    /// overlap.
     pub async fn check_many(&self, requests: &[Request], now: Now) -> Vec<Decision> {
         let mut decisions = Vec::with_capacity(requests.len());
         for batch in requests.chunks(AT_ONCE) {
-            let batch = batch.iter().map(|request| self.check(request, now));
-            decisions.extend(futures_util::future::join_all(batch).await);
+            if self.inner.link.is_cluster() {
+                let batch = batch.iter().map(|request| self.check(request, now));
+                decisions.extend(futures_util::future::join_all(batch).await);
+                continue;
+            }
+            for decision in self.inner.check_batch(batch, now).await {
+                self.inner.count(decision.outcome());
+                decisions.push(decision);
+            }
         }
         decisions
     }
@@ -366,5 +378,5 @@ impl fmt::Debug for RedisLimiter {
     }
 }
 
-/// Round trips that overlap, at most: what the connection takes in without waiting.
+/// Decisions that are asked for at once, at most: some 100 KiB on the wire.
 const AT_ONCE: usize = 512;

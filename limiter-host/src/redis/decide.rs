@@ -2,19 +2,15 @@
 //! that the script found. The core's has all that a response reports; that both agree is checked
 //! every time.
 
-use super::local::{Ahead, Here};
-use super::packed::{
-    Ask, Held, Pending, Permits, TokenRecord, UserRecord, pack_back, unpack_calendar,
-};
-use super::registry::{Entry, Keys};
-use super::script::{CHECK, GIVE_BACK};
+use super::local::Ahead;
+use super::packed::{Ask, Pending, Permits, TokenRecord, UserRecord, unpack_calendar};
+use super::registry::Entry;
+use super::script::CHECK;
 use super::share::Share;
 use super::{Inner, OnStoreFailure, StoreError, StoreTime};
 use limiter_core::calendar::Calendar;
 use limiter_core::rules::{self, Account};
-use limiter_core::{
-    Decision, Instant, Now, Outage, Outcome, Policy, Receipt, Refunded, Request, UnixTime,
-};
+use limiter_core::{Decision, Instant, Now, Outage, Outcome, Policy, Request, UnixTime};
 use redis::Value;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
@@ -27,52 +23,6 @@ pub(super) struct Case {
     pub(super) entry: Entry,
     /// Whether the request counts daily (D1).
     pub(super) daily: bool,
-}
-
-/// A decision that was begun.
-pub(super) enum Begun {
-    Decided(Decision),
-    Trip(Trip),
-}
-
-/// A decision that takes a round trip. If it is dropped before it arrived, what it took along is
-/// lost.
-pub(super) struct Trip {
-    inner: Arc<Inner>,
-    case: Case,
-    ahead: Ahead,
-    arrived: bool,
-}
-
-impl Trip {
-    /// Decides on the store, or without it if it fails.
-    pub(super) async fn finish(mut self, request: &Request, now: Now) -> Decision {
-        let inner = Arc::clone(&self.inner);
-        let asked = inner.ask(&self.case, request, now, false, &self.ahead);
-        match asked.await {
-            Ok((decision, before, after)) => {
-                self.arrived = true;
-                let local = &self.case.entry.local;
-                local.learn(&self.case, now.monotonic(), &before, after, &self.ahead);
-                decision
-            }
-            Err(error) => {
-                let keys = &self.case.entry.keys;
-                inner.failed(keys.slot, &keys.probe, &error);
-                inner.decide_without_store(&self.case, request, now)
-            }
-        }
-    }
-}
-
-impl Drop for Trip {
-    fn drop(&mut self) {
-        if !self.arrived {
-            let lost = self.case.entry.local.lose(&self.ahead);
-            let figure = &self.inner.figures.lost_permits;
-            figure.fetch_add(u64::from(lost), Ordering::Relaxed);
-        }
-    }
 }
 
 /// What the store held when a script looked, and what the script decided.
@@ -106,34 +56,6 @@ impl Inner {
         })
     }
 
-    /// Begins a decision: makes it if no round trip is needed.
-    pub(super) fn begin(self: &Arc<Self>, request: &Request, now: Now) -> Begun {
-        let case = match self.case(request) {
-            Ok(case) => case,
-            Err(decision) => return Begun::Decided(decision),
-        };
-        if self.outage.lasts(case.entry.keys.slot) {
-            return Begun::Decided(self.decide_without_store(&case, request, now));
-        }
-        match case.entry.local.decide(&case, request, now, &self.autonomy) {
-            Here::Decided { decision, held } => {
-                let figure = if held {
-                    &self.figures.admitted_ahead
-                } else {
-                    &self.figures.refused_here
-                };
-                figure.fetch_add(1, Ordering::Relaxed);
-                Begun::Decided(decision)
-            }
-            Here::Ask(ahead) => Begun::Trip(Trip {
-                inner: Arc::clone(self),
-                case,
-                ahead,
-                arrived: false,
-            }),
-        }
-    }
-
     /// Says what a check would say.
     pub(super) async fn peek(self: &Arc<Self>, request: &Request, now: Now) -> Decision {
         let case = match self.case(request) {
@@ -146,13 +68,18 @@ impl Inner {
             self.ask(&case, request, now, true, &Ahead::default()).await
         };
         match asked {
-            Ok((decision, ..)) => decision.without_receipt(),
+            Ok(answer) => answer.decision.without_receipt(),
             Err(_) => Outage::StoreFailed.decide(request),
         }
     }
 
     /// Decides a request while the store cannot be used.
-    fn decide_without_store(&self, case: &Case, request: &Request, now: Now) -> Decision {
+    pub(super) fn decide_without_store(
+        &self,
+        case: &Case,
+        request: &Request,
+        now: Now,
+    ) -> Decision {
         let figure = &self.figures.decided_without_store;
         figure.fetch_add(1, Ordering::Relaxed);
         match self.on_store_failure {
@@ -181,14 +108,32 @@ impl Inner {
         with(read().as_ref())
     }
 
-    async fn ask(
+    /// Asks the script, and decides again.
+    pub(super) async fn ask(
         &self,
         case: &Case,
         request: &Request,
         now: Now,
         peek: bool,
         ahead: &Ahead,
-    ) -> Result<(Decision, Found, Found), StoreError> {
+    ) -> Result<Answer, StoreError> {
+        let mut connection = self.link.connection().ok_or(StoreError::NotConnected)?;
+        let question = self.question(case, request, now, peek, ahead);
+        self.figures.round_trips.fetch_add(1, Ordering::Relaxed);
+        let (keys, arguments) = (question.keys(case), question.arguments(case));
+        let value = CHECK.run(&mut connection, &keys, &arguments).await?;
+        Answer::read(value, case, request)
+    }
+
+    /// What the script is asked.
+    pub(super) fn question(
+        &self,
+        case: &Case,
+        request: &Request,
+        now: Now,
+        peek: bool,
+        ahead: &Ahead,
+    ) -> Question {
         let ask = Ask {
             peek,
             offends: case.entry.offends(request),
@@ -199,117 +144,10 @@ impl Inner {
             back: ahead.back,
             pending: ahead.pending,
         };
-        let mut connection = self.link.connection().ok_or(StoreError::NotConnected)?;
-        let (keys, count) = case.keys();
-        let pending = ask.pending.as_ref().map(Pending::pack);
-        let packed = ask.pack();
-        let arguments: [&[u8]; 3] = [
-            &case.packed_policy,
-            &packed,
-            pending.as_deref().unwrap_or_default(),
-        ];
-        let arguments = &arguments[..if pending.is_some() { 3 } else { 2 }];
-        self.figures.round_trips.fetch_add(1, Ordering::Relaxed);
-        let value = CHECK
-            .run(&mut connection, &keys[..count], arguments)
-            .await?;
-        let (found, decided) = Found::read(value)?;
-        let (decision, after) = found.decide(case, request);
-        match decided {
-            Some(decided) if decided != word(decision.outcome()) => Err(StoreError::Foreign),
-            _ => Ok((decision, found, after)),
+        Question {
+            ask: ask.pack(),
+            pending: ahead.pending.as_ref().map(Pending::pack),
         }
-    }
-
-    /// Gives the permits of an admission back (P2).
-    pub(super) async fn refund(&self, receipt: &Receipt, now: Now) -> Result<Refunded, StoreError> {
-        let (policy, token_entry, user_keys) = {
-            let registry = self.registry();
-            let token = std::num::NonZeroU64::new(receipt.token());
-            let token = token.map(limiter_core::TokenId::from_hash);
-            let row = token.and_then(|token| registry.row(token));
-            (
-                registry.policy,
-                row.cloned(),
-                receipt
-                    .user()
-                    .and_then(|place| registry.user_to_change(place)),
-            )
-        };
-        let mut refunded = Refunded {
-            window: 0,
-            daily: 0,
-        };
-        // A receipt does not tell its window and day, only whether one shown to it is the one.
-        if let Some(Entry { keys, local, .. }) = token_entry {
-            local.forget();
-            let found = self.look(&keys, now).await?;
-            let at = found.now.monotonic();
-            let window = found.token.window;
-            if receipt
-                .give_back_window(window, at, policy.window_ms())
-                .is_some()
-            {
-                let mark = window.start().as_millis();
-                let cost = receipt.cost();
-                refunded.window = self
-                    .give_back(&[&keys.token], now, policy.window_ms(), mark, cost)
-                    .await?;
-            }
-        }
-        if let Some(keys) = user_keys {
-            let found = self.look(&keys, now).await?;
-            let refills = found.calendar.refills();
-            if receipt.give_back_day(found.user.day, refills).is_some() {
-                let (mark, cost) = (u64::from(refills), receipt.cost());
-                refunded.daily = self
-                    .give_back(&[&keys.user, &keys.calendar], now, 0, mark, cost)
-                    .await?;
-            }
-        }
-        Ok(refunded)
-    }
-
-    /// Gives permits back to the window that starts at `mark`, or to the day that is number `mark`;
-    /// says how many went back.
-    pub(super) async fn give_back(
-        &self,
-        keys: &[&str],
-        now: Now,
-        window_ms: u32,
-        mark: u64,
-        cost: u32,
-    ) -> Result<u32, StoreError> {
-        let now = self.injected(now).map(Now::monotonic);
-        let mut connection = self.link.connection().ok_or(StoreError::NotConnected)?;
-        let packed = pack_back(now, window_ms, mark, cost);
-        self.figures.round_trips.fetch_add(1, Ordering::Relaxed);
-        match GIVE_BACK.run(&mut connection, keys, &[&packed]).await? {
-            Value::Int(back) => u32::try_from(back).map_err(|_| StoreError::Foreign),
-            _ => Err(StoreError::Foreign),
-        }
-    }
-
-    /// Reads the records behind a token's keys, and the moment.
-    pub(super) async fn look(&self, keys: &Keys, now: Now) -> Result<Found, StoreError> {
-        let ask = Ask {
-            peek: true,
-            offends: false,
-            limit: 0,
-            cost: 0,
-            now: self.injected(now),
-            want: Permits::default(),
-            back: Held::default(),
-            pending: None,
-        };
-        let packed_policy = Arc::clone(&self.registry().packed_policy);
-        let packed = ask.pack();
-        let arguments: [&[u8]; 2] = [&packed_policy, &packed];
-        let keys: [&str; 3] = [&keys.token, &keys.calendar, &keys.user];
-        let mut connection = self.link.connection().ok_or(StoreError::NotConnected)?;
-        self.figures.round_trips.fetch_add(1, Ordering::Relaxed);
-        let value = CHECK.run(&mut connection, &keys, &arguments).await?;
-        Ok(Found::read(value)?.0)
     }
 
     /// The moment that a script is told, `None` if it is to read its server's clock.
@@ -321,12 +159,51 @@ impl Inner {
     }
 }
 
-impl Case {
-    /// The keys that the decision touches, and how many they are.
-    pub(super) fn keys(&self) -> ([&str; 3], usize) {
-        let keys = &self.entry.keys;
-        let count = if self.daily { 3 } else { 2 };
-        ([&keys.token, &keys.calendar, &keys.user], count)
+/// The packed arguments of a script call, beside the policy.
+pub(super) struct Question {
+    ask: Vec<u8>,
+    pending: Option<Vec<u8>>,
+}
+
+impl Question {
+    /// The keys that the decision touches.
+    pub(super) fn keys<'a>(&self, case: &'a Case) -> Vec<&'a str> {
+        let keys = &case.entry.keys;
+        let mut all: Vec<&str> = vec![&keys.token, &keys.calendar];
+        if case.daily {
+            all.push(&keys.user);
+        }
+        all
+    }
+
+    /// The arguments of the call.
+    pub(super) fn arguments<'a>(&'a self, case: &'a Case) -> Vec<&'a [u8]> {
+        let mut all: Vec<&[u8]> = vec![&case.packed_policy, &self.ask];
+        all.extend(self.pending.as_deref());
+        all
+    }
+}
+
+/// A decision of script and core, and the records around it.
+pub(super) struct Answer {
+    pub(super) decision: Decision,
+    pub(super) before: Found,
+    pub(super) after: Found,
+}
+
+impl Answer {
+    /// Reads the script's answer, and decides again.
+    pub(super) fn read(value: Value, case: &Case, request: &Request) -> Result<Self, StoreError> {
+        let (before, decided) = Found::read(value)?;
+        let (decision, after) = before.decide(case, request);
+        match decided {
+            Some(decided) if decided != word(decision.outcome()) => Err(StoreError::Foreign),
+            _ => Ok(Self {
+                decision,
+                before,
+                after,
+            }),
+        }
     }
 }
 

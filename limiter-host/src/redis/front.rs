@@ -1,7 +1,7 @@
 //! The limiter behind a tower layer.
 
 use super::RedisLimiter;
-use super::decide::Begun;
+use super::trip::Begun;
 use crate::awaited::{DecideAsync, Step};
 use limiter_core::{Decision, Now, Outage, Policy, Request};
 use std::pin::Pin;

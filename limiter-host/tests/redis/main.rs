@@ -3,8 +3,12 @@
 //! Without a `redis-server` on the machine they pass and say so, unless `LIMITER_REDIS_REQUIRED`
 //! is set; `./ci.sh redis` installs one and sets it.
 
+mod cluster;
 mod differential;
+mod faults;
+mod instances;
 mod subject;
+mod together;
 mod vectors;
 
 mod every_rule {

@@ -6,7 +6,10 @@
 //! panic.
 #![forbid(unsafe_code)]
 
+mod many;
 mod process;
 mod server;
 
-pub use server::{LIMITER_ACL, Options, Server};
+pub use many::{Cluster, Watched};
+pub use process::free_port;
+pub use server::{LIMITER_ACL, Options, Server, wait_until};

@@ -20,12 +20,23 @@ impl Process {
     /// Runs a program on a configuration file of these lines, in a new folder, which goes when the
     /// program does.
     pub(crate) fn run(program: &str, lines: &[String], folder: PathBuf) -> Self {
+        Self::run_with(program, &[], lines, folder)
+    }
+
+    /// The same with more arguments.
+    pub(crate) fn run_with(
+        program: &str,
+        arguments: &[&str],
+        lines: &[String],
+        folder: PathBuf,
+    ) -> Self {
         fs::write(folder.join("conf"), lines.join("\n") + "\n").expect("the folder is there");
         let mut shell = Command::new("sh")
             .arg("-c")
             .arg(SCRIPT)
             .arg(&folder)
             .args([program, "conf"])
+            .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -73,7 +84,12 @@ pub(crate) fn new_folder() -> PathBuf {
 }
 
 /// A loopback port that nobody listens on.
-pub(crate) fn free_port() -> u16 {
+///
+/// # Panics
+///
+/// If there is none.
+#[must_use]
+pub fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     listener.local_addr().expect("it is bound").port()
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 /// The rule for the user under which limiters connect: the commands they need, their keys alone.
 pub const LIMITER_ACL: &str = "~limiter:* resetchannels -@all \
-    +evalsha +eval +mget +get +set +del +pttl +time +ping +cluster|slots";
+    +evalsha +eval +mget +get +set +del +pttl +time +ping +role +asking +cluster|slots";
 
 /// How a server differs from the plain one.
 #[derive(Clone, Debug, Default)]
@@ -108,6 +108,23 @@ impl Server {
         done.unwrap_or_else(|error| panic!("{words:?}: {error}"))
     }
 
+    /// A setting of its configuration.
+    ///
+    /// # Panics
+    ///
+    /// If there is none of that name.
+    #[must_use]
+    pub fn setting(&self, name: &str) -> String {
+        let mut get = redis::cmd("CONFIG");
+        get.arg("GET").arg(name);
+        let (_, value): (String, String) = get
+            .query::<Vec<(String, String)>>(&mut self.admin())
+            .ok()
+            .and_then(|mut pairs| pairs.pop())
+            .expect("a setting");
+        value
+    }
+
     /// Stops it in its tracks: it holds connections, and answers nothing.
     pub fn freeze(&self) {
         self.process.signal("STOP");
@@ -147,7 +164,7 @@ impl Server {
     clippy::disallowed_methods,
     reason = "another process becomes ready in its own time"
 )]
-pub(crate) fn wait_until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+pub fn wait_until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let end = Instant::now() + Duration::from_secs(20);
     loop {
         if let Some(seen) = look() {

@@ -1,0 +1,105 @@
+//! Permits that go back to the store: of requests that failed behind the limiter, and such that were
+//! held ahead of need.
+
+use super::decide::Found;
+use super::packed::{Ask, Held, Permits, pack_back};
+use super::registry::{Entry, Keys};
+use super::script::{CHECK, GIVE_BACK};
+use super::{Inner, StoreError};
+use limiter_core::{Now, Receipt, Refunded};
+use redis::Value;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+impl Inner {
+    /// Gives the permits of an admission back (P2).
+    pub(super) async fn refund(&self, receipt: &Receipt, now: Now) -> Result<Refunded, StoreError> {
+        let (policy, token_entry, user_keys) = {
+            let registry = self.registry();
+            let token = std::num::NonZeroU64::new(receipt.token());
+            let token = token.map(limiter_core::TokenId::from_hash);
+            let row = token.and_then(|token| registry.row(token));
+            (
+                registry.policy,
+                row.cloned(),
+                receipt
+                    .user()
+                    .and_then(|place| registry.user_to_change(place)),
+            )
+        };
+        let mut refunded = Refunded {
+            window: 0,
+            daily: 0,
+        };
+        // A receipt does not tell its window and day, only whether one shown to it is the one.
+        if let Some(Entry { keys, local, .. }) = token_entry {
+            local.forget();
+            let found = self.look(&keys, now).await?;
+            let at = found.now.monotonic();
+            let window = found.token.window;
+            if receipt
+                .give_back_window(window, at, policy.window_ms())
+                .is_some()
+            {
+                let mark = window.start().as_millis();
+                let cost = receipt.cost();
+                refunded.window = self
+                    .give_back(&[&keys.token], now, policy.window_ms(), mark, cost)
+                    .await?;
+            }
+        }
+        if let Some(keys) = user_keys {
+            let found = self.look(&keys, now).await?;
+            let refills = found.calendar.refills();
+            if receipt.give_back_day(found.user.day, refills).is_some() {
+                let (mark, cost) = (u64::from(refills), receipt.cost());
+                refunded.daily = self
+                    .give_back(&[&keys.user, &keys.calendar], now, 0, mark, cost)
+                    .await?;
+            }
+        }
+        Ok(refunded)
+    }
+
+    /// Gives permits back to the window that starts at `mark`, or to the day that is number `mark`;
+    /// says how many went back.
+    pub(super) async fn give_back(
+        &self,
+        keys: &[&str],
+        now: Now,
+        window_ms: u32,
+        mark: u64,
+        cost: u32,
+    ) -> Result<u32, StoreError> {
+        let now = self.injected(now).map(Now::monotonic);
+        let mut connection = self.link.connection().ok_or(StoreError::NotConnected)?;
+        let packed = pack_back(now, window_ms, mark, cost);
+        self.figures.round_trips.fetch_add(1, Ordering::Relaxed);
+        match GIVE_BACK.run(&mut connection, keys, &[&packed]).await? {
+            Value::Int(back) => u32::try_from(back).map_err(|_| StoreError::Foreign),
+            _ => Err(StoreError::Foreign),
+        }
+    }
+
+    /// Reads the records behind a token's keys, and the moment.
+    pub(super) async fn look(&self, keys: &Keys, now: Now) -> Result<Found, StoreError> {
+        let ask = Ask {
+            peek: true,
+            offends: false,
+            limit: 0,
+            cost: 0,
+            now: self.injected(now),
+            want: Permits::default(),
+            back: Held::default(),
+            pending: None,
+        };
+        let packed_policy = Arc::clone(&self.registry().packed_policy);
+        let packed = ask.pack();
+        let arguments: [&[u8]; 2] = [&packed_policy, &packed];
+        let keys: [&str; 3] = [&keys.token, &keys.calendar, &keys.user];
+        let mut connection = self.link.connection().ok_or(StoreError::NotConnected)?;
+        self.figures.round_trips.fetch_add(1, Ordering::Relaxed);
+        let value = CHECK.run(&mut connection, &keys, &arguments).await?;
+        Ok(Found::read(value)?.0)
+    }
+}

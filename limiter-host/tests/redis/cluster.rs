@@ -1,0 +1,85 @@
+//! The limiter on a cluster of three masters.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use limiter_core::{Kind, Plan, Reason, Registration};
+use limiter_redis_servers::Cluster;
+
+use crate::instances::{admitted, at, get, key, limiter, patient, policy, post, token};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tokens_of_a_user_share_a_day_and_a_slot_wherever_that_is() {
+    let Some(cluster) = Cluster::start() else {
+        return;
+    };
+    let limiter = limiter(policy(10, 15), patient(&cluster.url())).await;
+    assert_eq!(admitted(&limiter, &post("a"), 20).await, 10);
+    assert_eq!(admitted(&limiter, &post("b"), 20).await, 5);
+    assert_eq!(admitted(&limiter, &post("other"), 20).await, 10);
+    for i in 0..60 {
+        let name = format!("token {i}");
+        let user = key().user(name.as_bytes());
+        let registration = Registration::new(user, Kind::ApiToken, Plan::new(0));
+        let registered = limiter.register(token(&name), registration).await;
+        registered.expect("there is room");
+        assert_eq!(admitted(&limiter, &get(&name), 12).await, 10, "{name}");
+    }
+    for node in cluster.nodes() {
+        let keys: usize = redis::cmd("DBSIZE")
+            .query(&mut node.admin())
+            .expect("a number");
+        assert!(keys >= 20, "every node has its part: {keys}");
+    }
+    assert_eq!(limiter.store_statistics().outages, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slot_that_moves_under_load_loses_no_count() {
+    let Some(cluster) = Cluster::start() else {
+        return;
+    };
+    let limiter = limiter(policy(100_000, 100_000), patient(&cluster.url())).await;
+    let mut admin = cluster.nodes()[0].admin();
+    let tag = format!("{{{:016x}}}", key().user(b"u").as_u64());
+    let slot: u16 = redis::cmd("CLUSTER")
+        .arg("KEYSLOT")
+        .arg(&tag)
+        .query(&mut admin)
+        .expect("a slot");
+    let done = Arc::new(AtomicBool::new(false));
+    let asker = tokio::spawn({
+        let (limiter, done) = (limiter.clone(), Arc::clone(&done));
+        async move {
+            let (mut admitted, mut failed) = (0_u32, 0_u32);
+            while !done.load(Ordering::Relaxed) {
+                let decision = limiter.check(&post("a"), at(0)).await;
+                match decision.reason() {
+                    None => admitted += 1,
+                    Some(Reason::StoreFailed) => failed += 1,
+                    Some(reason) => panic!("{reason}"),
+                }
+            }
+            (admitted, failed)
+        }
+    });
+    for _ in 0..6 {
+        cluster.move_slot(slot);
+    }
+    done.store(true, Ordering::Relaxed);
+    let (admitted, failed) = asker.await.expect("it does not panic");
+    assert!(admitted > 0);
+    limiter_redis_servers::wait_until("the store is back", || {
+        limiter.store_statistics().available.then_some(())
+    });
+    let quota = limiter
+        .peek(&post("a"), at(0))
+        .await
+        .quota()
+        .expect("a quota");
+    let used = 100_000 - (quota.remaining + 1);
+    assert!(
+        (admitted..=admitted + failed).contains(&used),
+        "{admitted}, {failed}: {used}"
+    );
+}

@@ -1,0 +1,220 @@
+//! A store that fails, in every way that it can, and comes back.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use limiter_core::{Decision, Outcome, Reason};
+use limiter_host::RedisLimiter;
+use limiter_host::redis::{OnStoreFailure, RedisConfig};
+use limiter_redis_servers::{Options, Server, Watched, free_port, wait_until};
+
+use crate::instances::{admitted, at, get, limiter, patient, policy, post};
+
+/// A configuration whose limiter notices a silent server soon.
+fn hasty(url: &str) -> RedisConfig {
+    patient(url)
+        .connect_timeout(Duration::from_millis(500))
+        .response_timeout(Duration::from_millis(500))
+}
+
+fn returned(limiter: &RedisLimiter) {
+    wait_until("the store is back", || {
+        limiter.store_statistics().available.then_some(())
+    });
+}
+
+fn failed(decision: &Decision) -> bool {
+    decision.reason() == Some(Reason::StoreFailed) && decision.retry_after_ms() == Some(1_000)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_is_down_at_the_start_is_an_outage_that_ends_when_it_comes_up() {
+    let port = free_port();
+    let limiter = limiter(
+        policy(5, 5),
+        hasty(&format!("redis://limiter:limiter@127.0.0.1:{port}")),
+    )
+    .await;
+    assert!(failed(&limiter.check(&get("a"), at(0)).await));
+    let options = Options {
+        port: Some(port),
+        ..Options::default()
+    };
+    let Some(_server) = Server::start_with(&options) else {
+        return;
+    };
+    returned(&limiter);
+    assert_eq!(admitted(&limiter, &get("a"), 9).await, 5);
+    let statistics = limiter.store_statistics();
+    assert_eq!(
+        (statistics.outages, statistics.decided_without_store),
+        (1, 1)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_is_lost_in_flight_refuses_once_counts_once_and_comes_back_empty() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let limiter = limiter(policy(5, 5), hasty(&server.url())).await;
+    assert_eq!(admitted(&limiter, &get("a"), 3).await, 3);
+    let options = Options {
+        port: Some(server.port()),
+        ..Options::default()
+    };
+    drop(server);
+    for _ in 0..20 {
+        assert!(failed(&limiter.check(&get("a"), at(0)).await));
+    }
+    assert_eq!(limiter.store_statistics().outages, 1);
+    let _server = Server::start_with(&options);
+    returned(&limiter);
+    // It kept nothing on a disk.
+    assert_eq!(admitted(&limiter, &get("a"), 9).await, 5);
+    assert_eq!(limiter.store_statistics().outages, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_is_silent_is_waited_for_once_and_keeps_its_counts() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let limiter = limiter(policy(5, 5), hasty(&server.url())).await;
+    assert_eq!(admitted(&limiter, &get("a"), 3).await, 3);
+    server.freeze();
+    for _ in 0..20 {
+        assert!(failed(&limiter.check(&get("a"), at(0)).await));
+    }
+    let statistics = limiter.store_statistics();
+    assert_eq!((statistics.outages, statistics.available), (1, false));
+    server.thaw();
+    returned(&limiter);
+    // The request that was on its way when the store fell silent may have been charged.
+    let rest = admitted(&limiter, &get("a"), 9).await;
+    assert!((1..=2).contains(&rest), "{rest}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_only_reads_is_down_until_it_writes() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let limiter = limiter(policy(5, 5), hasty(&server.url())).await;
+    assert_eq!(admitted(&limiter, &get("a"), 1).await, 1);
+    server.command(&["REPLICAOF", "127.0.0.1", "1"]);
+    for _ in 0..5 {
+        assert!(failed(&limiter.check(&get("a"), at(0)).await));
+    }
+    server.command(&["REPLICAOF", "NO", "ONE"]);
+    returned(&limiter);
+    assert_eq!(admitted(&limiter, &get("a"), 9).await, 4);
+    assert_eq!(limiter.store_statistics().outages, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_is_full_charges_nothing_and_is_down_until_it_has_room() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let limiter = limiter(policy(5, 5), hasty(&server.url())).await;
+    assert_eq!(admitted(&limiter, &post("a"), 1).await, 1);
+    server.command(&["CONFIG", "SET", "maxmemory", "1"]);
+    for _ in 0..5 {
+        assert!(failed(&limiter.check(&post("a"), at(0)).await));
+    }
+    server.command(&["CONFIG", "SET", "maxmemory", "0"]);
+    returned(&limiter);
+    assert_eq!(admitted(&limiter, &post("a"), 9).await, 4);
+    assert_eq!(limiter.store_statistics().outages, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn scripts_that_were_forgotten_are_sent_again_and_nobody_notices() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let limiter = limiter(policy(5, 5), patient(&server.url())).await;
+    assert_eq!(admitted(&limiter, &get("a"), 1).await, 1);
+    server.command(&["SCRIPT", "FLUSH"]);
+    assert_eq!(admitted(&limiter, &get("a"), 9).await, 4);
+    server.command(&["SCRIPT", "FLUSH"]);
+    let decisions = limiter.check_many(&[get("b"); 9], at(0)).await;
+    let admitted = decisions.iter().filter(|decision| decision.is_admitted());
+    assert_eq!(admitted.count(), 5);
+    assert_eq!(limiter.store_statistics().outages, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn counts_that_were_flushed_begin_anew_and_the_store_is_not_down() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let config = patient(&server.url()).refusal_cache(Duration::ZERO);
+    let limiter = limiter(policy(5, 5), config).await;
+    assert_eq!(admitted(&limiter, &post("a"), 9).await, 5);
+    server.command(&["FLUSHALL"]);
+    assert_eq!(admitted(&limiter, &post("a"), 9).await, 5);
+    assert_eq!(limiter.store_statistics().outages, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_record_of_somebody_else_is_not_taken_for_a_count() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let limiter = limiter(policy(5, 5), patient(&server.url())).await;
+    server.command(&["SET", "limiter:c", "something"]);
+    assert!(failed(&limiter.check(&get("a"), at(0)).await));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_store_everything_is_admitted_if_that_is_wanted() {
+    let config = hasty("redis://127.0.0.1:1").on_store_failure(OnStoreFailure::Admit);
+    let limiter = limiter(policy(1, 1), config).await;
+    for _ in 0..5 {
+        let decision = limiter.check(&post("a"), at(0)).await;
+        assert_eq!(decision.outcome(), Outcome::Exempt);
+    }
+    let unknown = limiter.check(&post("nobody's"), at(0)).await;
+    assert_eq!(unknown.status(), Some(401), "it is known who is known");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_store_an_instance_decides_with_its_share_if_that_is_wanted() {
+    let instances = NonZeroU32::new(3).expect("not 0");
+    let config = hasty("redis://127.0.0.1:1").on_store_failure(OnStoreFailure::Local { instances });
+    let limiter = limiter(policy(10, 15), config).await;
+    // A third of 10 permits a window, and of 15 a day for tokens a and b together.
+    assert_eq!(admitted(&limiter, &post("a"), 9).await, 3);
+    assert_eq!(admitted(&limiter, &post("b"), 9).await, 2);
+    assert_eq!(admitted(&limiter, &post("other"), 9).await, 3);
+    let refused = limiter.check(&post("b"), at(0)).await;
+    assert_eq!(refused.reason(), Some(Reason::Daily));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_share_without_a_whole_permit_admits_nothing() {
+    let instances = NonZeroU32::new(16).expect("not 0");
+    let config = hasty("redis://127.0.0.1:1").on_store_failure(OnStoreFailure::Local { instances });
+    let limiter = limiter(policy(16, 15), config).await;
+    assert!(failed(&limiter.check(&post("a"), at(0)).await));
+    assert_eq!(admitted(&limiter, &get("a"), 9).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_new_master_that_sentinels_name_goes_on_with_the_counts() {
+    let Some(mut watched) = Watched::start() else {
+        return;
+    };
+    let limiter = limiter(policy(5, 5), hasty(&watched.url())).await;
+    assert_eq!(admitted(&limiter, &get("a"), 3).await, 3);
+    let master = watched.master.take().expect("it was started");
+    // Two servers have the counts before one of them goes.
+    master.command(&["WAIT", "1", "5000"]);
+    drop(master);
+    assert!(failed(&limiter.check(&get("a"), at(0)).await));
+    returned(&limiter);
+    assert_eq!(admitted(&limiter, &get("a"), 9).await, 2);
+    assert_eq!(limiter.store_statistics().outages, 1);
+}

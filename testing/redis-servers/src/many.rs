@@ -1,0 +1,206 @@
+//! Servers that belong together.
+
+use crate::process::{Process, free_port, new_folder};
+use crate::server::{Options, Server, is_installed, wait_until};
+use redis::Value;
+
+/// A cluster of three masters without replicas, which share the slots evenly.
+#[derive(Debug)]
+pub struct Cluster {
+    nodes: Vec<Server>,
+}
+
+impl Cluster {
+    /// Starts the nodes and waits until they agree on the slots; `None` where there is no
+    /// `redis-server`.
+    ///
+    /// # Panics
+    ///
+    /// If they do not within some seconds.
+    #[must_use]
+    pub fn start() -> Option<Self> {
+        let nodes: Option<Vec<Server>> = (0..NODES)
+            .map(|_| {
+                let options = Options::default()
+                    .with("cluster-enabled", "yes")
+                    .with("cluster-node-timeout", "2000")
+                    .with("cluster-port", &free_port().to_string());
+                Server::start_with(&options)
+            })
+            .collect();
+        let cluster = Self { nodes: nodes? };
+        for (node, first) in cluster.nodes.iter().zip((0..).step_by(SLOTS / NODES + 1)) {
+            let last = (first + SLOTS / NODES).min(SLOTS - 1);
+            let (first, last) = (first.to_string(), last.to_string());
+            node.command(&["CLUSTER", "ADDSLOTSRANGE", &first, &last]);
+        }
+        let [first, others @ ..] = &cluster.nodes[..] else {
+            unreachable!("there are three")
+        };
+        for other in others {
+            let bus = other.setting("cluster-port");
+            let port = other.port().to_string();
+            first.command(&["CLUSTER", "MEET", "127.0.0.1", &port, &bus]);
+        }
+        for node in &cluster.nodes {
+            wait_until("the nodes agree", || {
+                let info = text(&node.command(&["CLUSTER", "INFO"]));
+                let known = format!("cluster_known_nodes:{NODES}");
+                (info.contains("cluster_state:ok") && info.contains(&known)).then_some(())
+            });
+        }
+        Some(cluster)
+    }
+
+    /// The nodes.
+    #[must_use]
+    pub fn nodes(&self) -> &[Server] {
+        &self.nodes
+    }
+
+    /// The cluster's address for the user `limiter`.
+    #[must_use]
+    pub fn url(&self) -> String {
+        let hosts = self
+            .nodes
+            .iter()
+            .map(|node| format!("127.0.0.1:{}", node.port()));
+        let hosts: Vec<String> = hosts.collect();
+        format!("redis+cluster://limiter:limiter@{}", hosts.join(","))
+    }
+
+    /// Moves a slot, with its keys, to the node that follows its owner.
+    ///
+    /// # Panics
+    ///
+    /// If a step of it fails.
+    pub fn move_slot(&self, slot: u16) {
+        let slot = slot.to_string();
+        let owner = self.nodes.iter().position(|node| {
+            // The owner alone may count the slot's keys without error and says so by its slots.
+            let nodes = text(&node.command(&["CLUSTER", "NODES"]));
+            let myself = nodes.lines().find(|line| line.contains("myself"));
+            myself.is_some_and(|line| owns(line, &slot))
+        });
+        let owner = owner.expect("every slot has an owner");
+        let (from, to) = (&self.nodes[owner], &self.nodes[(owner + 1) % NODES]);
+        let (from_id, to_id) = (id(from), id(to));
+        to.command(&["CLUSTER", "SETSLOT", &slot, "IMPORTING", &from_id]);
+        from.command(&["CLUSTER", "SETSLOT", &slot, "MIGRATING", &to_id]);
+        loop {
+            let Value::Array(keys) = from.command(&["CLUSTER", "GETKEYSINSLOT", &slot, "100"])
+            else {
+                panic!("keys are an array");
+            };
+            if keys.is_empty() {
+                break;
+            }
+            let port = to.port().to_string();
+            let keys: Vec<String> = keys.iter().map(text).collect();
+            let mut migrate = vec!["MIGRATE", "127.0.0.1", &port, "", "0", "5000", "KEYS"];
+            migrate.extend(keys.iter().map(String::as_str));
+            from.command(&migrate);
+        }
+        for node in [to, from] {
+            node.command(&["CLUSTER", "SETSLOT", &slot, "NODE", &to_id]);
+        }
+    }
+}
+
+/// A master, a replica of it, and a sentinel that puts the one in the place of the other.
+#[derive(Debug)]
+pub struct Watched {
+    /// The first master.
+    pub master: Option<Server>,
+    /// The server that follows it.
+    pub replica: Server,
+    sentinel_port: u16,
+    _sentinel: Process,
+}
+
+impl Watched {
+    /// Starts the three and waits until they know each other; `None` where there is no
+    /// `redis-server`.
+    ///
+    /// # Panics
+    ///
+    /// If they do not within some seconds.
+    #[must_use]
+    pub fn start() -> Option<Self> {
+        if !is_installed() {
+            return None;
+        }
+        let master = Server::start()?;
+        let of_master = format!("127.0.0.1 {}", master.port());
+        let replica = Server::start_with(&Options::default().with("replicaof", &of_master))?;
+        wait_until("the replica follows", || {
+            let info = text(&replica.command(&["INFO", "replication"]));
+            info.contains("master_link_status:up").then_some(())
+        });
+        let port = free_port();
+        let lines = [
+            "bind 127.0.0.1".to_owned(),
+            format!("port {port}"),
+            format!("sentinel monitor main 127.0.0.1 {} 1", master.port()),
+            "sentinel down-after-milliseconds main 300".to_owned(),
+            "sentinel failover-timeout main 2000".to_owned(),
+        ];
+        let sentinel = Process::run_with("redis-server", &["--sentinel"], &lines, new_folder());
+        wait_until("the sentinel knows the replica", || {
+            let client = redis::Client::open(format!("redis://127.0.0.1:{port}")).ok()?;
+            let mut connection = client.get_connection().ok()?;
+            let mut ask = redis::cmd("SENTINEL");
+            ask.arg("REPLICAS").arg("main");
+            match ask.query::<Value>(&mut connection).ok()? {
+                Value::Array(replicas) if !replicas.is_empty() => Some(()),
+                _ => None,
+            }
+        });
+        Some(Self {
+            master: Some(master),
+            replica,
+            sentinel_port: port,
+            _sentinel: sentinel,
+        })
+    }
+
+    /// The address of whoever is the master, for the user `limiter`.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!(
+            "redis+sentinel://limiter:limiter@127.0.0.1:{}/main",
+            self.sentinel_port
+        )
+    }
+}
+
+fn id(node: &Server) -> String {
+    text(&node.command(&["CLUSTER", "MYID"]))
+}
+
+/// Whether a line of `CLUSTER NODES` has a slot.
+fn owns(line: &str, slot: &str) -> bool {
+    let Ok(slot) = slot.parse::<u16>() else {
+        return false;
+    };
+    line.split(' ').skip(8).any(|range| {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        match (first.parse::<u16>(), last.parse::<u16>()) {
+            (Ok(first), Ok(last)) => (first..=last).contains(&slot),
+            _ => false,
+        }
+    })
+}
+
+/// The text of an answer.
+fn text(value: &Value) -> String {
+    match value {
+        Value::BulkString(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+        Value::SimpleString(text) => text.clone(),
+        Value::VerbatimString { text, .. } => text.clone(),
+        other => panic!("no text: {other:?}"),
+    }
+}
+
+const NODES: usize = 3;
+const SLOTS: usize = 16_384;
