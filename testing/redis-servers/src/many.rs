@@ -134,8 +134,8 @@ impl Watched {
         let of_master = format!("127.0.0.1 {}", master.port());
         let replica = Server::start_with(&Options::default().with("replicaof", &of_master))?;
         wait_until("the replica follows", || {
-            let info = text(&replica.command(&["INFO", "replication"]));
-            info.contains("master_link_status:up").then_some(())
+            let info = text(&master.command(&["INFO", "replication"]));
+            info.contains("state=online").then_some(())
         });
         let port = free_port();
         let lines = [
@@ -162,6 +162,25 @@ impl Watched {
             sentinel_port: port,
             _sentinel: sentinel,
         })
+    }
+
+    /// Waits until the replica has all that the first master has.
+    ///
+    /// # Panics
+    ///
+    /// If it has not within some seconds.
+    pub fn wait_until_copied(&self) {
+        wait_until("the replica has the rest", || {
+            let offset = |server: &Server| {
+                let info = text(&server.command(&["INFO", "replication"]));
+                let offset = info
+                    .lines()
+                    .find(|line| line.starts_with("master_repl_offset:"));
+                offset.map(str::to_owned)
+            };
+            let master = self.master.as_ref()?;
+            (offset(master) == offset(&self.replica)).then_some(())
+        });
     }
 
     /// The address of whoever is the master, for the user `limiter`.
