@@ -137,9 +137,15 @@ impl Abuse {
             && (start > now || now.wrapping_sub(start) < math::widen(rule.within_ms))
     }
 
-    const fn blocked(now: Instant, rule: &BlockRule) -> Self {
+    /// Blocked for `left_ms` from `now` on: a block that a restart resumes (R3).
+    #[must_use]
+    pub const fn blocked_for(left_ms: u32, now: Instant) -> Self {
         // OK because 2^43 + 2^32 is below 2^44.
-        Self(BLOCKED | now.as_millis().wrapping_add(math::widen(rule.duration_ms)))
+        Self(BLOCKED | now.as_millis().wrapping_add(math::widen(left_ms)))
+    }
+
+    const fn blocked(now: Instant, rule: &BlockRule) -> Self {
+        Self::blocked_for(rule.duration_ms, now)
     }
 }
 

@@ -1,8 +1,12 @@
-//! From (monotonic, UTC) to the accounting day (SPEC 5, D5 to D10).
+//! From (monotonic, UTC) to the accounting day (SPEC 5, D5 to D10; over a restart R4 and R5).
 //!
 //! One small state machine for the whole limiter. It alone refills daily quotas, and it is paced
 //! by monotonic time, so that a wall clock that jumps cannot mint quota. It knows no user and no
 //! limit.
+
+mod restart;
+
+pub use self::restart::{OffTime, SavedCalendar};
 
 use crate::math;
 use crate::time::{Instant, MILLIS_PER_DAY, Now, SECONDS_PER_DAY, UNITS_PER_DAY, UnixTime};
@@ -32,8 +36,8 @@ pub struct Calendar {
     /// No advance before this (D10b).
     earliest_next_ms: i64,
     /// From here on, until the next change, time that goes backwards moves no mark (D10c): the
-    /// later of `last_change_ms` and 23 h before `earliest_next_ms`. Never, on the last day and
-    /// while there is no day.
+    /// later of `last_change_ms` and 23 h before `earliest_next_ms`. Never, on the last day, while
+    /// there is no day, and while a restart's first known UTC is awaited.
     steady_from_ms: i64,
     /// The accounting day's first 128 s unit; `NO_DAY` until a UTC was known.
     day_units: u32,
@@ -41,6 +45,10 @@ pub struct Calendar {
     /// Whether `earliest_next_ms` bounds anything yet.
     paced: bool,
     started: bool,
+    /// Whether the next known UTC is the first one after a restart, and trusted (R4).
+    trusts_next_utc: bool,
+    /// Whether what was used in the accounting day is not known (R5).
+    lost: bool,
 }
 
 impl Calendar {
@@ -58,6 +66,8 @@ impl Calendar {
             refills: 0,
             paced: false,
             started: false,
+            trusts_next_utc: false,
+            lost: false,
         }
     }
 
@@ -114,6 +124,8 @@ impl Calendar {
             refills: math::low32(day),
             paced: flags & PACED != 0,
             started: flags & STARTED != 0,
+            trusts_next_utc: flags & TRUSTS != 0,
+            lost: flags & LOST != 0,
         }
     }
 
@@ -122,12 +134,14 @@ impl Calendar {
     pub const fn to_words(&self) -> [u64; Self::WORDS] {
         let paced = if self.paced { PACED } else { 0 };
         let started = if self.started { STARTED } else { 0 };
+        let trusts = if self.trusts_next_utc { TRUSTS } else { 0 };
+        let lost = if self.lost { LOST } else { 0 };
         [
             self.last_change_ms.cast_unsigned(),
             self.earliest_next_ms.cast_unsigned(),
             self.steady_from_ms.cast_unsigned(),
             (math::widen(self.day_units) << 32) | math::widen(self.refills),
-            paced | started,
+            paced | started | trusts | lost,
         ]
     }
 
@@ -159,8 +173,9 @@ impl Calendar {
             None => self.is_stale(at) && self.advance(at, self.following_day()),
         };
         let paced_from = self.earliest_next_ms.wrapping_sub(PACE_MS);
-        self.steady_from_ms = if self.day_units >= LAST_DAY_UNITS {
-            // No day, or the last, whose end the units wrap around: never the usual case.
+        self.steady_from_ms = if self.day_units >= LAST_DAY_UNITS || self.trusts_next_utc {
+            // No day, or the last, whose end the units wrap around; or a UTC to come that is
+            // special: never the usual case.
             i64::MAX
         } else if self.paced && paced_from > self.last_change_ms {
             paced_from
@@ -184,11 +199,17 @@ impl Calendar {
 
     /// Takes the first unit of the current UTC day.
     const fn feed_utc(&mut self, at: i64, today: u32) -> bool {
+        let trusted = self.trusts_next_utc;
+        self.trusts_next_utc = false;
         if self.day_units == NO_DAY {
             // D7: an adoption is not a refill.
             self.last_change_ms = at;
             self.day_units = today;
             return false;
+        }
+        if trusted && today > self.day_units {
+            // R4: as if nothing bounded it.
+            self.paced = false;
         }
         // D8, D9.
         (today > self.day_units || (today < self.day_units && self.is_stale(at)))
@@ -212,6 +233,7 @@ impl Calendar {
             self.earliest_next_ms = at;
         }
         self.paced = true;
+        self.lost = false;
         self.last_change_ms = at;
         self.refills = self.refills.wrapping_add(1);
         self.day_units = to;
@@ -275,6 +297,8 @@ const NO_DAY: u32 = u32::MAX;
 const LAST_DAY_UNITS: u32 = 6_362_914 * UNITS_PER_DAY;
 const PACED: u64 = 1;
 const STARTED: u64 = 2;
+const TRUSTS: u64 = 4;
+const LOST: u64 = 8;
 const DAY_MS: i64 = 24 * 3_600_000;
 /// Advances are at least this far apart on average (D10b): an hour less than a day, so that a sane
 /// clock is never held up.

@@ -33,6 +33,9 @@
 //! 5. [`decision`]: the answer, with everything a response reports.
 //! 6. [`http`]: on request, the answer as headers and a body in a fixed buffer.
 //!
+//! What must survive a restart is a byte image ([`snapshot`]). Where the power may fail at any
+//! moment, [`Reserved`] hands out only what was written beforehand ([`reserve`]).
+//!
 //! The caller's side has a journey of its own: [`pacer`] says when a request may be sent, so that
 //! it is never refused.
 //!
@@ -99,21 +102,26 @@ pub mod limiter;
 pub mod pacer;
 pub mod policy;
 pub mod request;
+pub mod reserve;
 pub mod rules;
 #[cfg(feature = "critical-section")]
 pub mod shared;
+pub mod snapshot;
 pub mod time;
 pub mod token;
 pub mod window;
 
+pub use calendar::OffTime;
 pub use decision::{Decision, Outcome, Quota, Reason, Receipt};
 pub use limiter::{
-    Limiter, LimiterIn, Outage, Refunded, RegisterError, Registered, Statistics, TokenRow,
-    UpdateError, UserRow,
+    Draft, Limiter, LimiterIn, OnLostState, Outage, Refunded, RegisterError, Registered, Reserved,
+    ReservedIn, Restored, Statistics, TokenRow, UpdateError, UserRow, Verdict, WriteDue,
 };
 pub use policy::{Methods, Plan, Policy, PolicyError};
 pub use request::{Kind, Method, Origin, Registration, Request, TokenLimit};
+pub use reserve::{Bound, OnFailedWrite, Reserve};
 #[cfg(feature = "critical-section")]
 pub use shared::{Busy, Shared};
+pub use snapshot::{EncodeError, RestoreError};
 pub use time::{Instant, Now, UnixTime};
 pub use token::{HashKey, TokenId, UserId};

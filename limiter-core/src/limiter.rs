@@ -5,14 +5,19 @@
 //! | decide | [`check`](Limiter::check), [`check_with`](Limiter::check_with), [`refuse_for`](Limiter::refuse_for) | yes |
 //! | look | [`peek`](Limiter::peek), [`next_reset`](Limiter::next_reset), [`statistics`](Limiter::statistics), [`calendar`](Limiter::calendar) | no |
 //! | give back | [`refund`](Limiter::refund) | yes |
+//! | restart | [`snapshot`](Limiter::snapshot); [`restore`](Limiter::restore), [`lose_state`](Limiter::lose_state) | no; yes |
 //! | manage | [`register`](Limiter::register), [`update`](Limiter::update), [`revoke`](Limiter::revoke), [`unblock`](Limiter::unblock), [`set_policy`](Limiter::set_policy) | yes |
 
 mod registry;
+mod reserved;
+mod restart;
 mod rows;
 mod statistics;
 mod users;
 
 pub use self::registry::{BadLimit, RegisterError, Registered, UpdateError};
+pub use self::reserved::{Draft, Reserved, ReservedIn, Verdict, WriteDue};
+pub use self::restart::{OnLostState, Restored};
 pub use self::rows::{Terms, TokenRow, UserRow};
 pub use self::statistics::Statistics;
 

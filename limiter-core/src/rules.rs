@@ -276,19 +276,26 @@ impl Excess<'_> {
 
         let window_fits = self.window.fits(self.limit, cost);
         let mut day_fits = true;
-        if let Some((day, strikes)) = &mut self.daily {
+        // R5: what was used is lost, in every mode, and that is nobody's offence.
+        let lost = self.daily.is_some() && calendar.is_lost();
+        if let Some((day, strikes)) = &mut self.daily
+            && !lost
+        {
             let refills = calendar.refills();
             (day_fits, **strikes) =
                 policy
                     .daily
                     .judge(day.settle(refills), **strikes, refills, cost);
         }
-        if window_fits && day_fits {
+        if lost {
+            day_fits = false;
+        } else if window_fits && day_fits {
             return (Outcome::Admitted, 0);
         }
 
         // O7: a refusal of an `api_token` of origin `api` by a limit is an offence.
-        if let Some(rule) = &policy.block
+        if !lost
+            && let Some(rule) = &policy.block
             && self.kind == Kind::ApiToken
             && request.origin == Origin::Api
         {

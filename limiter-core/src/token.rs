@@ -52,6 +52,13 @@ impl HashKey {
         UserId(non_zero(self.hash(account)))
     }
 
+    /// A keyed hash of a constant, which tells an image that was made under this key from others'
+    /// (R1). It gives nothing of the key away.
+    #[must_use]
+    pub fn check_value(&self) -> u64 {
+        self.hash(b"limiter-core: which key made this image?")
+    }
+
     fn hash(&self, bytes: &[u8]) -> u64 {
         SipHash::<1, 3>::new(self.k0, self.k1).digest(bytes)
     }

@@ -1,10 +1,12 @@
 //! The rows of the two tables: 32 bytes a token, 24 bytes a user.
 
 use crate::abuse::Abuse;
+use crate::calendar::Calendar;
 use crate::daily::{Day, Strikes};
 use crate::policy::{Plan, Policy};
 use crate::request::{Kind, Registration, TokenLimit};
 use crate::rules::{self, Account};
+use crate::snapshot::BlockRecord;
 use crate::table::Row;
 use crate::time::Instant;
 use crate::token::TokenId;
@@ -45,6 +47,30 @@ impl TokenRow {
             terms,
             ..Self::VACANT
         }
+    }
+
+    /// The row of a token that an image knows and nobody has registered yet: like a revoked one, of
+    /// no user.
+    pub(super) const fn unregistered(id: u64) -> Self {
+        Self {
+            id,
+            user: NO_USER,
+            terms: Terms(REVOKED),
+            ..Self::VACANT
+        }
+    }
+
+    /// The row's block for an image, `None` if none is running.
+    pub(super) fn block(&self, policy: &Policy, now: Instant) -> Option<BlockRecord> {
+        let rule = policy.block.as_ref()?;
+        let left_ms = self.abuse.settle(now, rule).blocked_ms(now);
+        if self.id == 0 || left_ms == 0 {
+            return None;
+        }
+        Some(BlockRecord {
+            id: self.id,
+            left_ms,
+        })
     }
 
     pub(super) const fn terms(&self) -> Terms {
@@ -255,9 +281,16 @@ impl UserRow {
         }
     }
 
-    /// Whether the row could not be told from a new one (T2), its tokens aside.
-    pub(super) const fn is_like_new(&self, policy: &Policy, refills: u32) -> bool {
-        rules::is_unused_user(policy, self.day, self.strikes, refills)
+    /// Whether the row could not be told from a new one (T2), its tokens aside. While the counts
+    /// are lost (R5) a new one is spent like all.
+    pub(super) const fn is_like_new(&self, policy: &Policy, calendar: &Calendar) -> bool {
+        let refills = calendar.refills();
+        let day = if calendar.is_lost() {
+            Day::new(refills, 0)
+        } else {
+            self.day
+        };
+        rules::is_unused_user(policy, day, self.strikes, refills)
     }
 }
 
@@ -286,6 +319,8 @@ const fn widen8(value: u8) -> u32 {
     value as u32
 }
 
+/// No row's place.
+const NO_USER: u32 = u32::MAX;
 const LIMIT: u32 = Window::MAX_LIMIT;
 const PLAN_SHIFT: u32 = 20;
 const PLAN: u32 = 0b111 << PLAN_SHIFT;

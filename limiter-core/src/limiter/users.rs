@@ -34,6 +34,10 @@ impl<S> Users<S> {
 }
 
 impl<S: AsRef<[UserRow]>> Users<S> {
+    pub(super) fn rows(&self) -> &[UserRow] {
+        self.rows.as_ref()
+    }
+
     pub(super) fn get(&self, place: u32) -> Option<&UserRow> {
         self.rows.as_ref().get(math::to_index(place))
     }

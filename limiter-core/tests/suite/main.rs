@@ -6,6 +6,7 @@ mod memory;
 mod packed;
 mod properties;
 mod regressions;
+mod restart;
 mod rules;
 mod straight;
 mod subjects;

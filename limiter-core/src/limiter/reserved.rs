@@ -1,0 +1,537 @@
+//! A limiter that hands out only what was stored before (SPEC R2): the core never writes, it says
+//! when a write is due and takes note of how it went.
+
+use super::restart::{OnLostState, Restored};
+use super::rows::{TokenRow, UserRow};
+use super::{Limiter, LimiterIn, Outage, Refunded, RegisterError, Registered, UpdateError};
+use crate::calendar::OffTime;
+use crate::daily::{Day, Strikes};
+use crate::decision::{Decision, Receipt};
+use crate::math;
+use crate::policy::{Policy, PolicyError};
+use crate::request::{Origin, Registration, Request, TokenLimit};
+use crate::reserve::{Bound, OnFailedWrite, Reserve};
+use crate::rules;
+use crate::snapshot::{EncodeError, RestoreError, UserRecord, drafted_users};
+use crate::time::{Instant, Now};
+use crate::token::{HashKey, TokenId};
+
+/// A limiter for up to `TOKENS` tokens of up to `USERS` users whose daily counts survive a power cut
+/// at any moment: 12 bytes a user more than [`Limiter`], and a fixed rest. It can be a `static`.
+///
+/// ```
+/// use limiter_core::{HashKey, Instant, Kind, Method, Now, OffTime, Plan, Policy, Registration};
+/// use limiter_core::{Request, Reserve, Reserved, UnixTime, Verdict, snapshot};
+///
+/// type Metered = Reserved<8, 8>;
+/// let key = HashKey::new(*b"provisioned once");
+/// let token = key.token(b"a1b2c3");
+/// let martin = Registration::new(key.user(b"martin"), Kind::ApiToken, Plan::ADVANCED);
+/// let now = Now::new(Instant::ZERO, UnixTime::from_secs(1_716_000_000));
+/// let mut flash = Vec::new(); // what stands for a storage that is written as a whole
+///
+/// let mut limiter = Metered::new(Policy::pipedrive(), Reserve::DEFAULT);
+/// limiter.register(token, martin, now)?;
+/// let mut buffer = [0; snapshot::size(8, 8)];
+/// for _ in 0..3 {
+///     let request = Request::new(token, Method::Post);
+///     let decision = match limiter.check(&request, now) {
+///         Verdict::Decided { decision, .. } => decision,
+///         Verdict::WriteFirst(_) => {
+///             let draft = limiter.draft(&key, &mut buffer[..], now.monotonic())?;
+///             flash = draft.bytes().to_vec(); // may fail: then `limiter.failed(draft)`
+///             limiter.stored(draft);
+///             limiter.check_again(&request, now)
+///         }
+///     };
+///     assert!(decision.is_admitted());
+/// }
+///
+/// // The power fails. 3 permits were used and 100 reserved: the count resumes at 100.
+/// let mut limiter = Metered::new(Policy::pipedrive(), Reserve::DEFAULT);
+/// limiter.restore(&key, &flash, OffTime::Trust, now.monotonic())?;
+/// limiter.register(token, martin, now)?;
+/// let decision = limiter.peek(&Request::new(token, Method::Post), now);
+/// assert_eq!(decision.quota().unwrap().daily_left, Some(9_899));
+/// # Ok::<(), Box<dyn core::error::Error>>(())
+/// ```
+pub type Reserved<const TOKENS: usize, const USERS: usize> =
+    ReservedIn<[TokenRow; TOKENS], [UserRow; USERS], [Bound; USERS]>;
+
+/// A limiter that reserves ahead, over rows and bounds in memory of your choice.
+///
+/// Its journey of a request: [`check`](Self::check) decides. If it answers
+/// [`Verdict::WriteFirst`], or beside a decision that a write is due, take a
+/// [`draft`](Self::draft), store its bytes as a whole where the last image is not, and say
+/// [`stored`](Self::stored) or [`failed`](Self::failed); for `WriteFirst` then
+/// [`check_again`](Self::check_again). Between a draft and its end anything else may be done, also
+/// another check; one that never ends (a task was cancelled) changes nothing. Drafts are to be
+/// stored in the order in which they were taken, and an image must stay whole until a newer one is:
+/// two places, used in turn, are the least.
+///
+/// What the plain limiter offers and is not here is behind [`limiter`](Self::limiter).
+#[derive(Clone, Debug)]
+pub struct ReservedIn<T, U, B> {
+    limiter: LimiterIn<T, U>,
+    /// By the users' places.
+    bounds: B,
+    reserve: Reserve,
+    /// The number of the last draft.
+    number: u64,
+    /// Drafts up to this one raise no bound.
+    closed: u64,
+    /// The UTC day and the refills of the image that is stored.
+    stored_day: (Option<u32>, u32),
+    counts: ReserveCounts,
+}
+
+impl<const TOKENS: usize, const USERS: usize> Reserved<TOKENS, USERS> {
+    /// An empty limiter that nothing is reserved for.
+    #[must_use]
+    pub const fn new(policy: Policy, reserve: Reserve) -> Self {
+        Self {
+            limiter: Limiter::new(policy),
+            bounds: [Bound::NONE; USERS],
+            reserve,
+            number: 0,
+            closed: 0,
+            stored_day: NOTHING,
+            counts: ReserveCounts::ZERO,
+        }
+    }
+}
+
+impl<T, U, B> ReservedIn<T, U, B>
+where
+    T: AsRef<[TokenRow]> + AsMut<[TokenRow]>,
+    U: AsRef<[UserRow]> + AsMut<[UserRow]>,
+    B: AsRef<[Bound]> + AsMut<[Bound]>,
+{
+    /// An empty limiter over memory of yours, which is cleared. A user without a bound, where there
+    /// are fewer bounds than user rows, is never handed out what counts daily.
+    #[must_use]
+    pub fn with_rows(policy: Policy, reserve: Reserve, tokens: T, users: U, mut bounds: B) -> Self {
+        bounds.as_mut().fill(Bound::NONE);
+        Self {
+            limiter: LimiterIn::with_rows(policy, tokens, users),
+            bounds,
+            reserve,
+            number: 0,
+            closed: 0,
+            stored_day: NOTHING,
+            counts: ReserveCounts::ZERO,
+        }
+    }
+
+    /// Decides a request as [`LimiterIn::check`] does, unless that would hand out permits that are
+    /// not reserved: then a write comes first, and nothing is charged, though the calendar, the
+    /// window's expiry and the block's end are as after a decision (O8).
+    ///
+    /// A request that does not count daily, or that is refused, waits for no write. *O*(1) but for
+    /// two look-ups.
+    pub fn check(&mut self, request: &Request, now: Now) -> Verdict {
+        let place = self.feed_for_daily(request, now);
+        if let Some(place) = place
+            && self.must_write(place, request, now)
+        {
+            return Verdict::WriteFirst(self.due());
+        }
+        let decision = self.limiter.check(request, now);
+        let is_due = place.is_some_and(|place| self.is_low(place));
+        Verdict::Decided {
+            decision,
+            due: if is_due { Some(self.due()) } else { None },
+        }
+    }
+
+    /// Decides a request again whose write has come to an end: if its permits are still not reserved
+    /// it is refused `store_failed` (O8).
+    pub fn check_again(&mut self, request: &Request, now: Now) -> Decision {
+        match self.check(request, now) {
+            Verdict::Decided { decision, .. } => decision,
+            Verdict::WriteFirst(_) => self.refuse_for(request, Outage::StoreFailed),
+        }
+    }
+
+    /// Writes the next image into `buffer`: one that reserves permits for every user who needs some
+    /// now, or will soon. So one write serves them all.
+    ///
+    /// It holds nothing that is handed out yet: only [`ReservedIn::stored`] makes that so.
+    /// *O*(bytes); does not allocate.
+    ///
+    /// # Errors
+    ///
+    /// [`EncodeError::BufferTooSmall`]; nothing is changed.
+    pub fn draft<M>(
+        &mut self,
+        key: &HashKey,
+        mut buffer: M,
+        now: Instant,
+    ) -> Result<Draft<M>, EncodeError>
+    where
+        M: AsRef<[u8]> + AsMut<[u8]>,
+    {
+        let policy = self.limiter.policy;
+        let calendar = self.limiter.calendar;
+        let refills = calendar.refills();
+        let number = self.number.wrapping_add(1);
+        let bounds = self.bounds.as_ref();
+        let length =
+            self.limiter
+                .write_image(key, number, buffer.as_mut(), now, |place, record| {
+                    let Some(bound) = bounds.get(math::to_index(place)) else {
+                        return record;
+                    };
+                    if record.id == 0 || calendar.is_lost() {
+                        return record;
+                    }
+                    let bound = bound.settle(refills);
+                    let used = bound.next(&policy.daily, &self.reserve, record.used);
+                    let strikes = strikes_at(&policy, used, record.strikes, refills);
+                    UserRecord {
+                        used,
+                        strikes,
+                        ..record
+                    }
+                })?;
+        self.number = number;
+        Ok(Draft {
+            buffer,
+            length,
+            number,
+            day: (calendar.day(), refills),
+        })
+    }
+
+    /// Takes note that a draft is stored, whole and for good: what it reserves may be handed out.
+    /// *O*(users).
+    pub fn stored<M: AsRef<[u8]>>(&mut self, draft: Draft<M>) {
+        self.counts.stored = self.counts.stored.wrapping_add(1);
+        self.stored_day = draft.day;
+        self.raise(&draft);
+    }
+
+    /// Takes note that a draft could not be stored. Under [`OnFailedWrite::Refuse`] what needs its
+    /// reserve stays refused; under [`OnFailedWrite::GoOn`] it is handed out unprotected, and
+    /// counted. *O*(users).
+    pub fn failed<M: AsRef<[u8]>>(&mut self, draft: Draft<M>) {
+        self.counts.failed = self.counts.failed.wrapping_add(1);
+        if self.reserve.on_failed_write == OnFailedWrite::GoOn {
+            let risen = self.raise(&draft);
+            self.counts.unprotected_permits = self.counts.unprotected_permits.wrapping_add(risen);
+        }
+    }
+
+    /// Gives all reserves up and writes an image with the exact counts, for shutting down in order:
+    /// stored as the last one it makes the restart cost nobody a permit. A request that counts daily
+    /// after this needs a write first. *O*(bytes).
+    ///
+    /// # Errors
+    ///
+    /// [`EncodeError::BufferTooSmall`]; the reserves are given up all the same.
+    pub fn last_draft<M>(
+        &mut self,
+        key: &HashKey,
+        buffer: M,
+        now: Instant,
+    ) -> Result<Draft<M>, EncodeError>
+    where
+        M: AsRef<[u8]> + AsMut<[u8]>,
+    {
+        self.bounds.as_mut().fill(Bound::NONE);
+        let draft = self.draft(key, buffer, now);
+        // Earlier drafts may yet be said to be stored; they must not raise a bound again.
+        self.closed = self.number;
+        draft
+    }
+
+    /// Takes over what an image holds, as [`LimiterIn::restore`] does. Nothing is reserved yet: the
+    /// counts resume at the bounds that the image holds.
+    ///
+    /// # Errors
+    ///
+    /// [`RestoreError`]; nothing is changed.
+    pub fn restore(
+        &mut self,
+        key: &HashKey,
+        image: &[u8],
+        off_time: OffTime,
+        now: Instant,
+    ) -> Result<Restored, RestoreError> {
+        let restored = self.limiter.restore(key, image, off_time, now)?;
+        self.number = restored.number;
+        self.closed = restored.number;
+        let calendar = &self.limiter.calendar;
+        self.stored_day = (calendar.day(), calendar.refills());
+        Ok(restored)
+    }
+
+    /// Says that storage held something, but nothing whole; see [`LimiterIn::lose_state`].
+    pub fn lose_state(&mut self, policy: OnLostState) {
+        self.limiter.lose_state(policy);
+        self.stored_day = NOTHING;
+    }
+
+    /// What [`ReservedIn::check`] would say once all is stored; see [`LimiterIn::peek`].
+    pub fn peek(&self, request: &Request, now: Now) -> Decision {
+        self.limiter.peek(request, now)
+    }
+
+    /// Decides a request that cannot be judged; see [`LimiterIn::refuse_for`].
+    pub fn refuse_for(&mut self, request: &Request, outage: Outage) -> Decision {
+        self.limiter.refuse_for(request, outage)
+    }
+
+    /// Gives the permits of an admission back; see [`LimiterIn::refund`]. They stay reserved, so a
+    /// power cut costs them again.
+    pub fn refund(&mut self, receipt: Receipt, now: Now) -> Refunded {
+        self.limiter.refund(receipt, now)
+    }
+
+    /// Makes a token known; see [`LimiterIn::register`].
+    ///
+    /// # Errors
+    ///
+    /// [`RegisterError`]; nothing is changed.
+    pub fn register(
+        &mut self,
+        token: TokenId,
+        registration: Registration,
+        now: Now,
+    ) -> Result<Registered, RegisterError> {
+        let evicted = self.limiter.counts.evicted_users;
+        let registered = self.limiter.register(token, registration, now)?;
+        if self.limiter.counts.evicted_users != evicted {
+            // The row was another user's. His reserve is not for the new one.
+            let place = self.limiter.users.position(registration.user.as_u64());
+            if let Some(bound) = place.and_then(|place| self.bound_mut(place)) {
+                *bound = Bound::NONE;
+            }
+        }
+        Ok(registered)
+    }
+
+    /// Changes a token's window limit; see [`LimiterIn::update`].
+    ///
+    /// # Errors
+    ///
+    /// [`UpdateError`]; nothing is changed.
+    pub fn update(&mut self, token: TokenId, limit: TokenLimit) -> Result<(), UpdateError> {
+        self.limiter.update(token, limit)
+    }
+
+    /// Makes a token unknown; see [`LimiterIn::revoke`].
+    pub fn revoke(&mut self, token: TokenId, now: Now) -> bool {
+        self.limiter.revoke(token, now)
+    }
+
+    /// Ends a token's block; see [`LimiterIn::unblock`].
+    ///
+    /// # Errors
+    ///
+    /// [`UpdateError::UnknownToken`].
+    pub fn unblock(&mut self, token: TokenId) -> Result<(), UpdateError> {
+        self.limiter.unblock(token)
+    }
+
+    /// Puts another policy in force; see [`LimiterIn::set_policy`]. What was reserved stays so.
+    ///
+    /// # Errors
+    ///
+    /// [`PolicyError::PlanInUse`]; nothing is changed.
+    pub fn set_policy(&mut self, policy: Policy) -> Result<(), PolicyError> {
+        self.limiter.set_policy(policy)
+    }
+
+    /// The limiter, to look at: statistics, calendar, policy, the next reset.
+    #[must_use]
+    pub const fn limiter(&self) -> &LimiterIn<T, U> {
+        &self.limiter
+    }
+
+    /// How the writes went.
+    #[must_use]
+    pub const fn reserve_counts(&self) -> ReserveCounts {
+        self.counts
+    }
+
+    /// The place of the user whose day the request counts in, and the calendar fed if there is one;
+    /// a decision feeds it the same reading once more, which changes nothing.
+    fn feed_for_daily(&mut self, request: &Request, now: Now) -> Option<u32> {
+        if request.origin == Origin::Webhook {
+            return None;
+        }
+        let limiter = &mut self.limiter;
+        let row = limiter.row(request.token?)?;
+        if !rules::counts_daily(&limiter.policy, row.terms().kind(), request) {
+            return None;
+        }
+        let place = row.user;
+        limiter
+            .calendar
+            .feed(now.with_floor(limiter.policy.utc_floor));
+        Some(place)
+    }
+
+    /// Whether the request would be admitted beyond the bound. Then it notes how far the bound has
+    /// to reach, and settles what O8 says a failed write leaves settled.
+    fn must_write(&mut self, place: u32, request: &Request, now: Now) -> bool {
+        let limiter = &mut self.limiter;
+        let refills = limiter.calendar.refills();
+        let Some(user) = limiter.users.get(place) else {
+            return false;
+        };
+        let used = user.day.settle(refills).used();
+        let cost = request.cost.get();
+        let index = math::to_index(place);
+        let bound = self.bounds.as_mut().get_mut(index);
+        let settled = bound
+            .as_ref()
+            .map_or(Bound::NONE, |bound| bound.settle(refills));
+        if settled.covers(used, cost) || !limiter.peek(request, now).is_admitted() {
+            return false;
+        }
+        if let Some(bound) = bound {
+            *bound = settled.ask(used, cost);
+        }
+        if let Some(row) = request
+            .token
+            .and_then(|token| limiter.tokens.find_mut::<TokenRow>(token.as_u64()))
+        {
+            let at = now.monotonic();
+            row.window = row.window.settle(at, limiter.policy.window_ms);
+            if let Some(rule) = &limiter.policy.block {
+                row.abuse = row.abuse.settle(at, rule);
+            }
+        }
+        true
+    }
+
+    /// Whether a write is due beside a decision: a reserve is nearly used, or the stored calendar
+    /// is of another day.
+    fn is_low(&self, place: u32) -> bool {
+        let limiter = &self.limiter;
+        let refills = limiter.calendar.refills();
+        if self.stored_day != (limiter.calendar.day(), refills) {
+            return true;
+        }
+        let Some(user) = limiter.users.get(place) else {
+            return false;
+        };
+        let Some(bound) = self.bounds.as_ref().get(math::to_index(place)) else {
+            return false;
+        };
+        let used = user.day.settle(refills).used();
+        let bound = bound.settle(refills);
+        !limiter.calendar.is_lost() && bound.is_low(&limiter.policy.daily, &self.reserve, used)
+    }
+
+    fn due(&self) -> WriteDue {
+        WriteDue {
+            bytes: self.limiter.snapshot_size(),
+        }
+    }
+
+    /// Raises the bounds to what the draft reserves; says by how many permits in all.
+    fn raise<M: AsRef<[u8]>>(&mut self, draft: &Draft<M>) -> u64 {
+        let refills = self.limiter.calendar.refills();
+        let (_, drafted_refills) = draft.day;
+        if draft.number <= self.closed || drafted_refills != refills {
+            return 0;
+        }
+        let mut all = 0_u64;
+        let rows = self.limiter.users.rows().iter();
+        let bounds = self.bounds.as_mut().iter_mut();
+        for ((record, row), bound) in drafted_users(draft.bytes()).zip(rows).zip(bounds) {
+            if record.id != 0 && record.id == row.id() {
+                let (raised, risen) = bound.settle(refills).raise(record.used);
+                *bound = raised;
+                all = all.wrapping_add(u64::from(risen));
+            }
+        }
+        all
+    }
+
+    fn bound_mut(&mut self, place: u32) -> Option<&mut Bound> {
+        self.bounds.as_mut().get_mut(math::to_index(place))
+    }
+}
+
+/// The strikes of a user who may go to `used` (D3): if that is beyond the limit, the day is one.
+fn strikes_at(policy: &Policy, used: u32, strikes: Strikes, refills: u32) -> Strikes {
+    let day = Day::new(refills, used);
+    // No cost: it is beyond the limit if what is used is.
+    policy.daily.judge(day, strikes, refills, 0).1
+}
+
+/// The answer of [`ReservedIn::check`].
+#[derive(Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[must_use = "a verdict that is not looked at limits nobody"]
+pub enum Verdict {
+    /// The request is decided.
+    Decided {
+        /// The decision.
+        decision: Decision,
+        /// A write that is due, at leisure: until it is made, a request may have to wait for it.
+        due: Option<WriteDue>,
+    },
+    /// The request fits all limits, but its permits are not reserved yet. Nothing is charged.
+    WriteFirst(WriteDue),
+}
+
+/// A write that is due: take a [`ReservedIn::draft`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct WriteDue {
+    /// Bytes of the image.
+    pub bytes: usize,
+}
+
+/// An image on its way to storage, in a buffer of yours.
+#[derive(Debug)]
+#[must_use = "say how the write went: `stored` or `failed`"]
+pub struct Draft<M> {
+    buffer: M,
+    length: usize,
+    number: u64,
+    day: (Option<u32>, u32),
+}
+
+impl<M: AsRef<[u8]>> Draft<M> {
+    /// The image, to be stored as a whole.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        self.buffer.as_ref().get(..self.length).unwrap_or(&[])
+    }
+
+    /// The image's number: of two whole images the greater is the newer.
+    #[must_use]
+    pub const fn number(&self) -> u64 {
+        self.number
+    }
+}
+
+/// How the writes of a [`ReservedIn`] went, since construction.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub struct ReserveCounts {
+    /// Drafts that were stored.
+    pub stored: u64,
+    /// Drafts that could not be stored.
+    pub failed: u64,
+    /// Permits reserved without protection, after failed writes ([`OnFailedWrite::GoOn`]).
+    pub unprotected_permits: u64,
+}
+
+impl ReserveCounts {
+    const ZERO: Self = Self {
+        stored: 0,
+        failed: 0,
+        unprotected_permits: 0,
+    };
+}
+
+/// No calendar's day and refills: nothing is stored yet.
+const NOTHING: (Option<u32>, u32) = (Some(u32::MAX), 0);

@@ -1,0 +1,175 @@
+//! Reserve-ahead (SPEC R2): permits are handed out only up to a bound that was stored before.
+//!
+//! After a power cut the count resumes at the bound, so nothing is handed out twice, and what was
+//! reserved and not used is lost: at most [`Reserve::ahead`] permits for each user and cut, or the
+//! cost of one request if that is more. This file decides how far a bound reaches;
+//! [`Reserved`](crate::Reserved) keeps the bounds and says when a write is due.
+
+use crate::daily::{DailyMode, DailyRule};
+use core::num::NonZeroU32;
+
+/// How far ahead permits are reserved, and what happens if that cannot be written.
+///
+/// Writes of a user in a day: about `D / ahead`, or twice that at worst, and fewer where one write
+/// serves several users. What a cut costs is at most `ahead`.
+///
+/// ```
+/// use core::num::NonZeroU32;
+/// use limiter_core::Reserve;
+///
+/// const FRUGAL: Reserve = Reserve { ahead: NonZeroU32::new(500).unwrap(), ..Reserve::DEFAULT };
+/// assert_eq!(Reserve::DEFAULT.ahead.get(), 100);
+/// assert_eq!(FRUGAL.early, 0);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Reserve {
+    /// Permits that one write reserves for a user, `R`.
+    pub ahead: NonZeroU32,
+    /// A write is said to be due when no more than so many permits of a user's reserve are left.
+    /// 0: when all are used. Where writes run in the background, as many as are spent during one.
+    pub early: u32,
+    /// What happens beyond the bound while writes fail.
+    pub on_failed_write: OnFailedWrite,
+}
+
+impl Reserve {
+    /// 100 permits ahead, a write when all are used, refusals while writes fail.
+    pub const DEFAULT: Self = Self {
+        ahead: HUNDRED,
+        early: 0,
+        on_failed_write: OnFailedWrite::Refuse,
+    };
+
+    /// What is left of a reserve when an image that is written anyway should renew it: half of it,
+    /// or what [`Reserve::early`] says.
+    const fn low(&self) -> u32 {
+        let (half, early) = (self.ahead.get() >> 1, self.early());
+        if early > half { early } else { half }
+    }
+
+    /// Never the whole reserve, of which a write would always be due.
+    const fn early(&self) -> u32 {
+        let most = self.ahead.get().wrapping_sub(1);
+        if self.early > most { most } else { self.early }
+    }
+}
+
+impl Default for Reserve {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
+/// What happens to a request beyond the bound when the write failed that was due before it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum OnFailedWrite {
+    /// It is refused `store_failed` (O8), and the next one asks for a write again.
+    #[default]
+    Refuse,
+    /// It is admitted, as if the write had succeeded. A power cut may then let those permits be
+    /// handed out again; they are counted.
+    GoOn,
+}
+
+/// One user's bound: [`Bound::SIZE`] bytes, opaque.
+///
+/// It is public so that the memory can be yours; see [`TokenRow`](crate::TokenRow).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Bound {
+    /// The accounting day it holds for, as the calendar's number of refills.
+    refills: u32,
+    /// Up to here permits may be handed out; 0 where nothing is reserved.
+    held: u32,
+    /// How far it had to reach for the last request that met it; 0 if the user has asked for nothing
+    /// that counts daily since the restart, on this day.
+    wanted: u32,
+}
+
+impl Bound {
+    /// Bytes a bound takes, on every target.
+    pub const SIZE: usize = 12;
+
+    /// Nothing is reserved.
+    pub const NONE: Self = Self {
+        refills: 0,
+        held: 0,
+        wanted: 0,
+    };
+
+    /// The bound as of the accounting day `refills`: none is carried over, since an advance must be
+    /// stored before the first permit after it (R4).
+    pub(crate) const fn settle(self, refills: u32) -> Self {
+        if self.refills == refills {
+            self
+        } else {
+            Self {
+                refills,
+                ..Self::NONE
+            }
+        }
+    }
+
+    /// Whether `cost` more permits stay within the bound.
+    pub(crate) const fn covers(self, used: u32, cost: u32) -> bool {
+        used.saturating_add(cost) <= self.held
+    }
+
+    /// The bound of a user who asks for `cost` more permits than are covered.
+    pub(crate) const fn ask(self, used: u32, cost: u32) -> Self {
+        let wanted = used.saturating_add(cost);
+        Self {
+            wanted: if wanted > self.wanted {
+                wanted
+            } else {
+                self.wanted
+            },
+            ..self
+        }
+    }
+
+    /// How far the next image should let a user go who has used `used`: not at all if he has asked
+    /// for nothing, not farther while enough is left, and only to the daily limit while that is
+    /// not passed.
+    pub(crate) const fn next(self, rule: &DailyRule, reserve: &Reserve, used: u32) -> u32 {
+        let stands = if self.held > used { self.held } else { used };
+        let wanted = if self.wanted > stands {
+            self.wanted
+        } else {
+            stands
+        };
+        if self.wanted == 0 || stands.saturating_sub(used) > reserve.low() {
+            return wanted;
+        }
+        let mut reach = used.saturating_add(reserve.ahead.get());
+        let strict = matches!(rule.mode, DailyMode::Strict);
+        if reach > rule.limit && (strict || used < rule.limit) {
+            reach = rule.limit;
+        }
+        if reach > wanted { reach } else { wanted }
+    }
+
+    /// Whether an image should be written soon: the reserve of a user who asks is nearly used, and
+    /// can be renewed.
+    pub(crate) const fn is_low(self, rule: &DailyRule, reserve: &Reserve, used: u32) -> bool {
+        let left = self.held.saturating_sub(used);
+        self.wanted != 0 && left <= reserve.early() && self.next(rule, reserve, used) > self.held
+    }
+
+    /// The bound once an image is stored that lets the user go to `stored`; says by how much it
+    /// rose.
+    pub(crate) const fn raise(self, stored: u32) -> (Self, u32) {
+        let risen = stored.saturating_sub(self.held);
+        let held = self.held.saturating_add(risen);
+        (Self { held, ..self }, risen)
+    }
+}
+
+const HUNDRED: NonZeroU32 = match NonZeroU32::new(100) {
+    Some(hundred) => hundred,
+    None => NonZeroU32::MIN,
+};
+
+const _: () = assert!(size_of::<Bound>() == Bound::SIZE);

@@ -1,0 +1,1 @@
+//! Images that are whole, and images that are not.
