@@ -44,11 +44,17 @@ impl<'a> Image<'a> {
             return Err(RestoreError::Blank);
         }
         let frame = Frame::read(bytes)?;
-        if frame.header.key_check != key.check_value() {
+        if frame.key_check != key.check_value() {
             return Err(RestoreError::Foreign);
         }
         let image = Self {
-            header: frame.header,
+            header: Header {
+                tokens: frame.tokens.count,
+                users: frame.users.count,
+                key_check: frame.key_check,
+                number: frame.number,
+                calendar: frame.calendar().ok_or(RestoreError::Corrupt)?,
+            },
             users: frame.users,
             tokens: frame.tokens,
         };
@@ -90,7 +96,7 @@ impl<'a> Image<'a> {
             })
         });
         let mut all = users.chain(tokens);
-        if all.all(|sane| sane) && self.header.calendar.is_sane() {
+        if all.all(|sane| sane) {
             Ok(())
         } else {
             Err(RestoreError::Corrupt)
@@ -107,7 +113,13 @@ pub(crate) fn drafted_users(image: &[u8]) -> impl Iterator<Item = UserRecord> {
 /// An image taken apart.
 struct Frame<'a> {
     minor: u8,
-    header: Header,
+    key_check: u64,
+    number: u64,
+    day: u32,
+    refills: u32,
+    age_ms: u64,
+    left_ms: i64,
+    flags: u32,
     users: Records<'a>,
     tokens: Records<'a>,
 }
@@ -135,7 +147,7 @@ impl<'a> Frame<'a> {
         let (body, sum) = image.split_last_chunk().ok_or(RestoreError::Corrupt)?;
         let (_, number_again) = body.split_last_chunk().ok_or(RestoreError::Corrupt)?;
         let frame = Self::take_apart(image, header_length, minor).ok_or(RestoreError::Corrupt)?;
-        if math::low32(frame.header.number) != u32::from_le_bytes(*number_again) {
+        if math::low32(frame.number) != u32::from_le_bytes(*number_again) {
             return Err(RestoreError::Torn);
         }
         if crc32(body) != u32::from_le_bytes(*sum) {
@@ -155,39 +167,51 @@ impl<'a> Frame<'a> {
         let (user_length, token_length) = (fields.u16()?, fields.u16()?);
         let (key_check, number) = (fields.u64()?, fields.u64()?);
         let (day, refills) = (fields.u32()?, fields.u32()?);
-        let (age, left, flags) = (fields.u64()?, fields.i64()?, fields.u32()?);
+        let (age_ms, left_ms, flags) = (fields.u64()?, fields.i64()?, fields.u32()?);
         let newer = minor > MINOR;
         let lengths = [user_length, token_length].map(usize::from);
         let exact = header_length == HEADER && lengths == [RECORD, RECORD];
-        let known_flags = flags & !(STARTED | PACED | LOST) == 0;
-        if users > MAX_ROWS || tokens > MAX_ROWS || !(newer || (exact && known_flags)) {
+        if users > MAX_ROWS || tokens > MAX_ROWS || !(newer || exact) {
             return None;
         }
-        let users_records = Records::take(&mut reader, users, user_length)?;
-        let tokens_records = Records::take(&mut reader, tokens, token_length)?;
+        let users = Records::take(&mut reader, users, user_length)?;
+        let tokens = Records::take(&mut reader, tokens, token_length)?;
         // A newer minor version may have put more before the end.
         if reader.rest.len() < END || (reader.rest.len() > END && !newer) {
             return None;
         }
-        let calendar = SavedCalendar {
-            day: if day == UNKNOWN_DAY { None } else { Some(day) },
-            refills,
-            age_ms: set(flags & STARTED != 0, age, 0)?,
-            left_ms: set(flags & PACED != 0, left, 0)?,
-            lost: flags & LOST != 0,
-        };
         Some(Self {
             minor,
-            header: Header {
-                tokens,
-                users,
-                key_check,
-                number,
-                calendar,
-            },
-            users: users_records,
-            tokens: tokens_records,
+            key_check,
+            number,
+            day,
+            refills,
+            age_ms,
+            left_ms,
+            flags,
+            users,
+            tokens,
         })
+    }
+
+    /// `None` if it is not as [`encode`](super::encode) writes it.
+    fn calendar(&self) -> Option<SavedCalendar> {
+        let Self { day, flags, .. } = *self;
+        if flags & !(STARTED | PACED | LOST) != 0 && self.minor == MINOR {
+            return None;
+        }
+        let calendar = SavedCalendar {
+            day: if day == UNKNOWN_DAY { None } else { Some(day) },
+            refills: self.refills,
+            age_ms: set(flags & STARTED != 0, self.age_ms, 0)?,
+            left_ms: set(flags & PACED != 0, self.left_ms, 0)?,
+            lost: flags & LOST != 0,
+        };
+        if calendar.is_sane() {
+            Some(calendar)
+        } else {
+            None
+        }
     }
 }
 
@@ -204,6 +228,7 @@ fn set<T: PartialEq>(flag: bool, value: T, nothing: T) -> Option<Option<T>> {
 #[derive(Clone, Copy, Debug)]
 struct Records<'a> {
     reader: Reader<'a>,
+    count: u32,
     length: usize,
 }
 
@@ -224,6 +249,7 @@ impl<'a> Records<'a> {
             reader: Reader {
                 rest: reader.slice(bytes)?,
             },
+            count,
             length,
         })
     }

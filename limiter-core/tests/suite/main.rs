@@ -3,9 +3,12 @@
 mod differential;
 mod exhaustive;
 mod memory;
+mod metered;
 mod packed;
+mod power_loss;
 mod properties;
 mod regressions;
+mod reserved;
 mod restart;
 mod rules;
 mod straight;

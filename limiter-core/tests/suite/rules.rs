@@ -12,3 +12,9 @@ mod shared {
 
     limiter_suite::suite!(roomy: InSection<64, 32>, small: InSection<4, 3>);
 }
+
+mod reserved {
+    use crate::metered::Metered;
+
+    limiter_suite::suite!(roomy: Metered<64, 32>, small: Metered<4, 3>);
+}

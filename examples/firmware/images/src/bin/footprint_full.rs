@@ -26,15 +26,21 @@ use limiter_core::http::{self, Headers, Style};
 use limiter_core::limiter::Terms;
 use limiter_core::pacer::{Answer, AnswerReader, Ask, Pacer, PacerPolicy, StopReason};
 use limiter_core::policy::{BlockRule, PolicyBuilder};
+use limiter_core::snapshot::{self, Image};
 use limiter_core::window::Window;
 use limiter_core::{
-    Decision, HashKey, Instant, Limiter, LimiterIn, Method, Methods, Now, Outage, Plan, Policy,
-    PolicyError, Reason, Receipt, RegisterError, Registration, Request, Shared, Statistics,
-    TokenId, TokenLimit, TokenRow, UnixTime, UpdateError, UserId, UserRow, rules,
+    Bound, Decision, Draft, EncodeError, HashKey, Instant, Limiter, LimiterIn, Method, Methods,
+    Now, Outage, Plan, Policy, PolicyError, Reason, Receipt, RegisterError, Registration, Request,
+    Reserved, ReservedIn, RestoreError, Shared, Statistics, TokenId, TokenLimit, TokenRow,
+    UnixTime, UpdateError, UserId, UserRow, rules,
 };
 
 type Full = Limiter<32, 16>;
 type Slices = LimiterIn<&'static mut [TokenRow], &'static mut [UserRow]>;
+type Metered = Reserved<32, 16>;
+type MeteredSlices =
+    ReservedIn<&'static mut [TokenRow], &'static mut [UserRow], &'static mut [Bound]>;
+type Buffer = &'static mut [u8];
 type FugitInstant = fugit::WrappingInstant<u32, 1, 32_768>;
 type FugitReading = fn() -> FugitInstant;
 type Reading = fn() -> Result<u64, ClockError>;
@@ -57,6 +63,7 @@ fn main() -> ! {
     policy();
     pacer();
     limiters();
+    restarts();
     clocks(limiter);
     texts(limiter);
     board::exit(0)
@@ -79,6 +86,7 @@ fn values() {
         HashKey::new,
         HashKey::token,
         HashKey::user,
+        HashKey::check_value,
         TokenId::from_hash,
         TokenId::as_u64,
         UserId::from_hash,
@@ -141,6 +149,7 @@ fn rows_and_rules() {
         Abuse::hit,
         Abuse::offend,
         Abuse::is_forgotten,
+        Abuse::blocked_for,
         Day::new,
         Day::from_bits,
         Day::to_bits,
@@ -166,6 +175,11 @@ fn rows_and_rules() {
         Calendar::is_steady,
         Calendar::from_words,
         Calendar::to_words,
+        Calendar::is_started,
+        Calendar::is_lost,
+        Calendar::lose,
+        Calendar::save,
+        Calendar::restore,
         Terms::from_bits,
         Terms::to_bits,
         Terms::new,
@@ -301,6 +315,62 @@ fn limiters() {
     );
     let busy = SHARED.with(|limiter| limiter.statistics().tokens);
     black_box(&busy);
+}
+
+#[inline(never)]
+fn restarts() {
+    keep!(
+        snapshot::size,
+        Image::<'_>::verify,
+        Image::<'_>::header,
+        Full::snapshot_size,
+        Full::snapshot,
+        Full::restore,
+        Full::lose_state,
+        Slices::snapshot,
+        Slices::restore,
+        Metered::new,
+        Metered::check,
+        Metered::check_again,
+        Metered::draft::<Buffer>,
+        Metered::last_draft::<Buffer>,
+        Metered::stored::<Buffer>,
+        Metered::failed::<Buffer>,
+        Metered::restore,
+        Metered::lose_state,
+        Metered::peek,
+        Metered::refuse_for,
+        Metered::refund,
+        Metered::register,
+        Metered::update,
+        Metered::revoke,
+        Metered::unblock,
+        Metered::set_policy,
+        Metered::limiter,
+        Metered::reserve_counts,
+        MeteredSlices::with_rows,
+        MeteredSlices::check,
+        MeteredSlices::draft::<Buffer>,
+        MeteredSlices::stored::<Buffer>,
+        Draft::<Buffer>::bytes,
+        Draft::<Buffer>::number,
+        <EncodeError as fmt::Display>::fmt,
+        <RestoreError as fmt::Display>::fmt,
+    );
+    let key = HashKey::new(black_box([7; 16]));
+    let mut bytes = black_box([0; snapshot::size(1, 1)]);
+    if let Ok(image) = Image::verify(&bytes, &key) {
+        black_box(&image.users().last());
+        black_box(&image.blocks().last());
+        let (header, users, blocks) =
+            (*image.header(), image.users().next(), image.blocks().next());
+        black_box(&snapshot::encode(
+            &mut bytes,
+            &header,
+            users.into_iter(),
+            blocks.into_iter(),
+        ));
+    }
 }
 
 #[inline(never)]
