@@ -1,4 +1,6 @@
-//! The calendar: (monotonic, UTC) into an accounting day (D6 to D10c).
+//! The calendar: (monotonic, UTC) into an accounting day (D6 to D10c; over a restart R4, R5).
+
+use crate::restart::OffTime;
 
 /// Turns readings into accounting days, which are told apart by [`Calendar::refills`] (D6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -11,6 +13,20 @@ pub struct Calendar {
     mark_ms: Option<i128>,
     /// D10b's bound; `None` before the first advance.
     earliest_next_ms: Option<i128>,
+    /// R4: the next known UTC is the first one after a restart, and `off_time` is `trust`.
+    trusts_next_utc: bool,
+    /// R5: what was used on the accounting day is lost.
+    lost: bool,
+}
+
+/// R4: a calendar in an image.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SavedCalendar {
+    day: Option<i64>,
+    refills: u64,
+    age_ms: Option<i128>,
+    left_ms: Option<i128>,
+    lost: bool,
 }
 
 impl Calendar {
@@ -40,6 +56,40 @@ impl Calendar {
         self.earliest_next_ms
     }
 
+    /// R4: the age of the last advance or adoption, and what is left until `earliest_next`. D10c: the
+    /// marks follow time that has gone backwards.
+    pub(crate) fn save(&self, now_ms: i128) -> SavedCalendar {
+        let bound = self.earliest_next_ms;
+        SavedCalendar {
+            day: self.day,
+            refills: self.refills,
+            age_ms: self.mark_ms.map(|mark| now_ms - mark.min(now_ms)),
+            left_ms: bound.map(|next| next.min(now_ms + SPACING_MS) - now_ms),
+            lost: self.lost,
+        }
+    }
+
+    /// R4: last advance = now - age, `earliest_next` = now + left.
+    pub(crate) fn restored(saved: SavedCalendar, off_time: OffTime, now_ms: i128) -> Self {
+        Self {
+            day: saved.day,
+            refills: saved.refills,
+            mark_ms: saved.age_ms.map(|age| now_ms - age),
+            earliest_next_ms: saved.left_ms.map(|left| now_ms + left),
+            trusts_next_utc: off_time == OffTime::Trust,
+            lost: saved.lost,
+        }
+    }
+
+    /// R5: nothing of the accounting day may be spent, until the next advance.
+    pub(crate) fn lose(&mut self) {
+        self.lost = true;
+    }
+
+    pub(crate) fn is_lost(&self) -> bool {
+        self.lost
+    }
+
     /// Takes one reading; `utc` is a known reading or none.
     pub(crate) fn feed(&mut self, utc: Option<i64>, now_ms: i128) {
         // D10: without an advance or an adoption, the first reading is the mark.
@@ -51,7 +101,14 @@ impl Calendar {
             .earliest_next_ms
             .map(|next| next.min(now_ms + SPACING_MS));
 
+        let trusted = self.trusts_next_utc && utc.is_some();
+        self.trusts_next_utc &= utc.is_none();
         match (utc.map(utc_day), self.day) {
+            // R4: a greater day advances whatever `earliest_next` says, and that becomes now.
+            (Some(today), Some(day)) if today > day && trusted => {
+                self.earliest_next_ms = None;
+                self.advance(Some(today), now_ms);
+            }
             // D7: the first known UTC is adopted; nothing is refilled.
             (Some(today), None) => {
                 self.day = Some(today);
@@ -77,6 +134,7 @@ impl Calendar {
         };
         self.day = day;
         self.refills += 1;
+        self.lost = false;
         self.mark_ms = Some(now_ms);
     }
 

@@ -1,4 +1,4 @@
-//! A naive executable reading of the specification (`SPEC.md`, sections 2 to 9 and 11).
+//! A naive executable reading of the specification (`SPEC.md`, sections 2 to 11).
 //!
 //! Every rule is written from the specification's text, one after the other, over unbounded maps
 //! and wide integers: obviously right rather than fast. The limiters of this project are tested
@@ -29,6 +29,7 @@ pub mod generate;
 mod inspect;
 mod model;
 mod policy;
+mod restart;
 pub mod trace;
 mod window;
 
@@ -36,3 +37,4 @@ pub use calendar::Calendar;
 pub use decision::{Decision, Outcome, Reason, Receipt, Refunded};
 pub use model::Model;
 pub use policy::{Block, Kind, Limit, Method, Mode, Now, Origin, Policy, Request};
+pub use restart::{OffTime, Saved};

@@ -260,7 +260,10 @@ impl Model {
 
         // O5: both are evaluated.
         let window_refuses = !window::fits(token.window, limit, cost);
-        let day_refuses = daily && after.user.evaluate(policy.mode, policy.daily_limit, cost);
+        // R5: lost counts refuse in every mode.
+        let lost = daily && after.calendar.is_lost();
+        let day_refuses =
+            lost || (daily && after.user.evaluate(policy.mode, policy.daily_limit, cost));
 
         if !window_refuses && !day_refuses {
             // O5: both are charged.
@@ -299,8 +302,9 @@ impl Model {
             (Reason::Window, reset) // W4
         };
         // O7: an `api_token` request of origin `api` has offended (B5: no other is ever blocked).
-        if let (Kind::ApiToken, Origin::Api, Some(block)) =
-            (token.kind, request.origin, policy.block)
+        // R5: what is refused for lost counts is no offence.
+        if let (Kind::ApiToken, Origin::Api, Some(block), false) =
+            (token.kind, request.origin, policy.block, lost)
         {
             token.abuse.offend(block, now_ms);
         }
@@ -332,7 +336,10 @@ fn quota(policy: &Policy, daily: bool, after: &After, now_ms: i128, bare: Decisi
         limit: Some(limit),
         remaining: Some(limit.saturating_sub(window::used(window))),
         reset_ms: Some(to_ms(window::reset_ms(window, policy.window_ms, now_ms))),
-        daily_left: daily.then(|| after.user.left(policy.daily_limit)),
+        daily_left: daily.then(|| match after.calendar.is_lost() {
+            true => 0, // R5
+            false => after.user.left(policy.daily_limit),
+        }),
         ..bare
     }
 }

@@ -131,6 +131,13 @@ impl Clocks {
         self.next_utc(choices)
     }
 
+    /// Begins another monotonic time, at `t_ms`, while UTC goes on for `off_s`.
+    pub(crate) fn restart(&mut self, t_ms: u64, off_s: i64) {
+        let seconds = |t_ms: u64| i64::try_from(t_ms / 1_000).expect("it is below 2^43 / 1000");
+        self.offset_s += seconds(self.t_ms) - seconds(t_ms) + off_s;
+        self.t_ms = t_ms;
+    }
+
     fn next_t_ms(&self, model: &Model, token: u64, choices: Choices) -> i128 {
         let t_ms = i128::from(self.t_ms);
         let window_ms = i128::from(model.policy().window_ms);

@@ -1,5 +1,6 @@
 //! A subject beside the model: every operation on both, every answer compared.
 
+mod restart;
 mod table;
 
 use std::collections::BTreeMap;

@@ -1,8 +1,9 @@
 //! What an implementation has to offer to be tested.
 
 use limiter_core::{
-    Decision, Instant, Limiter, Now, Outage, Policy, PolicyError, Receipt, Refunded, RegisterError,
-    Registered, Registration, Request, Statistics, TokenId, TokenLimit, UpdateError,
+    Decision, HashKey, Instant, Limiter, Now, OffTime, OnLostState, Outage, Policy, PolicyError,
+    Receipt, Refunded, RegisterError, Registered, Registration, Request, Statistics, TokenId,
+    TokenLimit, UpdateError,
 };
 
 /// An implementation under test. The methods are those of [`Limiter`].
@@ -34,6 +35,18 @@ pub trait Subject {
     fn statistics(&self) -> Statistics;
     /// The calendar's UTC day, and how often it has advanced.
     fn accounting_day(&self) -> (Option<u32>, u32);
+}
+
+/// A subject that can be restarted from its image.
+pub trait Restarts: Subject {
+    /// Makes an image of the subject at `before` and goes on from it at `after`, knowing no token.
+    #[must_use]
+    fn restarted(&self, policy: Policy, off_time: OffTime, before: Instant, after: Instant)
+    -> Self;
+
+    /// Begins without an image where there should be one (R5, policy `refuse`).
+    #[must_use]
+    fn begun_without_state(policy: Policy) -> Self;
 }
 
 /// A subject that tells who has a row, without a change.
@@ -117,3 +130,29 @@ impl<const TOKENS: usize, const USERS: usize> Subject for Limiter<TOKENS, USERS>
         (self.calendar().day(), self.calendar().refills())
     }
 }
+
+impl<const TOKENS: usize, const USERS: usize> Restarts for Limiter<TOKENS, USERS> {
+    fn restarted(
+        &self,
+        policy: Policy,
+        off_time: OffTime,
+        before: Instant,
+        after: Instant,
+    ) -> Self {
+        let mut image = vec![0; self.snapshot_size()];
+        let written = self.snapshot(&KEY, 1, &mut image, before);
+        assert_eq!(written, Ok(image.len()), "the image fits its size");
+        let mut restarted = Self::new(policy);
+        let restored = restarted.restore(&KEY, &image, off_time, after);
+        restored.expect("what was written is whole, and fits");
+        restarted
+    }
+
+    fn begun_without_state(policy: Policy) -> Self {
+        let mut limiter = Self::new(policy);
+        limiter.lose_state(OnLostState::Refuse);
+        limiter
+    }
+}
+
+const KEY: HashKey = HashKey::new([7; 16]);
