@@ -7,6 +7,7 @@
 mod restart;
 
 pub use self::restart::{OffTime, SavedCalendar};
+use self::restart::{flags_of_restart, restart_from_flags};
 
 use crate::math;
 use crate::time::{Instant, MILLIS_PER_DAY, Now, SECONDS_PER_DAY, UNITS_PER_DAY, UnixTime};
@@ -37,7 +38,7 @@ pub struct Calendar {
     earliest_next_ms: i64,
     /// From here on, until the next change, time that goes backwards moves no mark (D10c): the
     /// later of `last_change_ms` and 23 h before `earliest_next_ms`. Never, on the last day, while
-    /// there is no day, and while a restart's first known UTC is awaited.
+    /// there is no day, and while there is something of a restart to heed.
     steady_from_ms: i64,
     /// The accounting day's first 128 s unit; `NO_DAY` until a UTC was known.
     day_units: u32,
@@ -45,10 +46,8 @@ pub struct Calendar {
     /// Whether `earliest_next_ms` bounds anything yet.
     paced: bool,
     started: bool,
-    /// Whether the next known UTC is the first one after a restart, and trusted (R4).
-    trusts_next_utc: bool,
-    /// Whether what was used in the accounting day is not known (R5).
-    lost: bool,
+    /// What a restart left to heed: `TRUSTS`, `LOST`. Mostly nothing.
+    restart: u8,
 }
 
 impl Calendar {
@@ -66,8 +65,7 @@ impl Calendar {
             refills: 0,
             paced: false,
             started: false,
-            trusts_next_utc: false,
-            lost: false,
+            restart: 0,
         }
     }
 
@@ -124,8 +122,7 @@ impl Calendar {
             refills: math::low32(day),
             paced: flags & PACED != 0,
             started: flags & STARTED != 0,
-            trusts_next_utc: flags & TRUSTS != 0,
-            lost: flags & LOST != 0,
+            restart: restart_from_flags(flags),
         }
     }
 
@@ -134,14 +131,12 @@ impl Calendar {
     pub const fn to_words(&self) -> [u64; Self::WORDS] {
         let paced = if self.paced { PACED } else { 0 };
         let started = if self.started { STARTED } else { 0 };
-        let trusts = if self.trusts_next_utc { TRUSTS } else { 0 };
-        let lost = if self.lost { LOST } else { 0 };
         [
             self.last_change_ms.cast_unsigned(),
             self.earliest_next_ms.cast_unsigned(),
             self.steady_from_ms.cast_unsigned(),
             (math::widen(self.day_units) << 32) | math::widen(self.refills),
-            paced | started | trusts | lost,
+            paced | started | flags_of_restart(self.restart),
         ]
     }
 
@@ -168,14 +163,20 @@ impl Calendar {
     const fn feed_slowly(&mut self, now: Now) -> bool {
         let at = signed(now.monotonic());
         self.follow(at);
+        if self.restart != 0 {
+            self.trust(now);
+        }
         let refilled = match now.utc() {
             Some(utc) => self.feed_utc(at, utc.day().wrapping_mul(UNITS_PER_DAY)),
             None => self.is_stale(at) && self.advance(at, self.following_day()),
         };
+        if self.restart != 0 && refilled {
+            self.restart &= TRUSTS;
+        }
         let paced_from = self.earliest_next_ms.wrapping_sub(PACE_MS);
-        self.steady_from_ms = if self.day_units >= LAST_DAY_UNITS || self.trusts_next_utc {
-            // No day, or the last, whose end the units wrap around; or a UTC to come that is
-            // special: never the usual case.
+        self.steady_from_ms = if self.day_units >= LAST_DAY_UNITS || self.restart != 0 {
+            // No day, or the last, whose end the units wrap around, or something to heed: never
+            // the usual case.
             i64::MAX
         } else if self.paced && paced_from > self.last_change_ms {
             paced_from
@@ -199,17 +200,11 @@ impl Calendar {
 
     /// Takes the first unit of the current UTC day.
     const fn feed_utc(&mut self, at: i64, today: u32) -> bool {
-        let trusted = self.trusts_next_utc;
-        self.trusts_next_utc = false;
         if self.day_units == NO_DAY {
             // D7: an adoption is not a refill.
             self.last_change_ms = at;
             self.day_units = today;
             return false;
-        }
-        if trusted && today > self.day_units {
-            // R4: as if nothing bounded it.
-            self.paced = false;
         }
         // D8, D9.
         (today > self.day_units || (today < self.day_units && self.is_stale(at)))
@@ -233,7 +228,6 @@ impl Calendar {
             self.earliest_next_ms = at;
         }
         self.paced = true;
-        self.lost = false;
         self.last_change_ms = at;
         self.refills = self.refills.wrapping_add(1);
         self.day_units = to;
@@ -297,8 +291,10 @@ const NO_DAY: u32 = u32::MAX;
 const LAST_DAY_UNITS: u32 = 6_362_914 * UNITS_PER_DAY;
 const PACED: u64 = 1;
 const STARTED: u64 = 2;
-const TRUSTS: u64 = 4;
-const LOST: u64 = 8;
+/// The next known UTC is the first one after a restart, and trusted (R4).
+const TRUSTS: u8 = 1;
+/// What was used in the accounting day is not known (R5).
+const LOST: u8 = 2;
 const DAY_MS: i64 = 24 * 3_600_000;
 /// Advances are at least this far apart on average (D10b): an hour less than a day, so that a sane
 /// clock is never held up.

@@ -166,6 +166,9 @@ where
             user = self.users.get(row.user).copied();
         }
         let account = row.account(token, user.as_mut());
+        if calendar.is_lost() && account.daily.is_some() {
+            return rules::decide_lost(&self.policy, &calendar, account, request, now);
+        }
         rules::decide(&self.policy, &calendar, account, request, now).without_receipt()
     }
 
@@ -252,12 +255,20 @@ where
             _ => return Decision::refused(Reason::Unauthenticated, 0),
         };
         let now = now.with_floor(self.policy.utc_floor);
-        if self.calendar.feed(now) {
-            crate::fmt::info!(
-                "refill {=u32}, {}",
-                self.calendar.refills(),
-                self.calendar.day()
-            );
+        if !self.calendar.is_steady(now) {
+            if self.calendar.feed(now) {
+                crate::fmt::info!(
+                    "refill {=u32}, {}",
+                    self.calendar.refills(),
+                    self.calendar.day()
+                );
+            }
+            if self.calendar.is_lost()
+                && rules::counts_daily(&self.policy, row.terms().kind(), request)
+            {
+                let account = row.account(token, None);
+                return rules::decide_lost(&self.policy, &self.calendar, account, request, now);
+            }
         }
         let user = if rules::counts_daily(&self.policy, row.terms().kind(), request) {
             self.users.get_mut(row.user)

@@ -199,6 +199,46 @@ impl Charge {
     }
 }
 
+/// Decides a request that counts daily while the counts of its accounting day are lost
+/// ([`Calendar::is_lost`]): [`decide`]'s place is taken by this then. The day refuses in every mode,
+/// and that is no offence (R5); O3 and O4 come before, and W6 holds.
+#[cold]
+#[inline(never)]
+pub fn decide_lost(
+    policy: &Policy,
+    calendar: &Calendar,
+    account: Account<'_>,
+    request: &Request,
+    now: Now,
+) -> Decision {
+    let at = now.monotonic();
+    if account.abuse.is_blocked() {
+        let wait = blocked_ms(policy, account.abuse, now);
+        if wait > 0 {
+            return Decision::refused(Reason::Blocked, wait);
+        }
+    }
+    let window = account.window.settle(at, policy.window_ms);
+    *account.window = window;
+    let cost = request.cost.get();
+    let reset_ms = window.reset_ms(at, policy.window_ms);
+    let (reason, retry_after_ms) = if cost > account.limit || policy.daily.can_never_fit(cost) {
+        (Reason::CostExceedsLimit, 0)
+    } else {
+        let fits = window.fits(account.limit, cost);
+        let wait = calendar.wait_ms(now).max(if fits { 0 } else { reset_ms });
+        (Reason::Daily, wait.min(MILLIS_PER_DAY))
+    };
+    let mut decision = Decision::refused(reason, retry_after_ms);
+    decision.quota = Quota {
+        limit: account.limit,
+        remaining: window.remaining(account.limit),
+        reset_ms,
+        daily_left: Some(0),
+    };
+    decision
+}
+
 /// Whether nothing is left of a token that a later decision could see: no open window, no block, no
 /// running offence period (T2). Whether its row is pinned is for the home to know.
 #[must_use]
@@ -276,26 +316,19 @@ impl Excess<'_> {
 
         let window_fits = self.window.fits(self.limit, cost);
         let mut day_fits = true;
-        // R5: what was used is lost, in every mode, and that is nobody's offence.
-        let lost = self.daily.is_some() && calendar.is_lost();
-        if let Some((day, strikes)) = &mut self.daily
-            && !lost
-        {
+        if let Some((day, strikes)) = &mut self.daily {
             let refills = calendar.refills();
             (day_fits, **strikes) =
                 policy
                     .daily
                     .judge(day.settle(refills), **strikes, refills, cost);
         }
-        if lost {
-            day_fits = false;
-        } else if window_fits && day_fits {
+        if window_fits && day_fits {
             return (Outcome::Admitted, 0);
         }
 
         // O7: a refusal of an `api_token` of origin `api` by a limit is an offence.
-        if !lost
-            && let Some(rule) = &policy.block
+        if let Some(rule) = &policy.block
             && self.kind == Kind::ApiToken
             && request.origin == Origin::Api
         {

@@ -1,7 +1,7 @@
 //! What of the calendar survives a restart, and how it goes on (R4, R5).
 
-use super::{Calendar, LAST_DAY_UNITS, NO_DAY, PACE_MS, signed};
-use crate::time::{Instant, UNITS_PER_DAY};
+use super::{Calendar, LAST_DAY_UNITS, LOST, NO_DAY, PACE_MS, TRUSTS, signed};
+use crate::time::{Instant, Now, UNITS_PER_DAY};
 
 /// A calendar as an image holds it: marks relative to the moment it was saved, since a restart
 /// begins another monotonic time.
@@ -65,12 +65,28 @@ impl Calendar {
     /// Whether the counts of the accounting day are lost, so that nothing of it may be spent (R5).
     #[must_use]
     pub const fn is_lost(&self) -> bool {
-        self.lost
+        self.restart & LOST != 0
     }
 
     /// Makes the counts of the accounting day lost, until the next advance (R5).
     pub const fn lose(&mut self) {
-        self.lost = true;
+        self.restart |= LOST;
+        self.steady_from_ms = i64::MAX;
+    }
+
+    /// Lets the first known UTC after a restart, if its day is greater, advance as if nothing
+    /// bounded it (R4).
+    #[cold]
+    #[inline(never)]
+    pub(super) const fn trust(&mut self, now: Now) {
+        if let Some(utc) = now.utc()
+            && self.restart & TRUSTS != 0
+        {
+            self.restart &= LOST;
+            if self.day_units < utc.day().wrapping_mul(UNITS_PER_DAY) {
+                self.paced = false;
+            }
+        }
     }
 
     /// The calendar for an image. Marks that lie in the future of `now` follow it first (D10c).
@@ -100,7 +116,7 @@ impl Calendar {
             } else {
                 None
             },
-            lost: self.lost,
+            lost: self.is_lost(),
         }
     }
 
@@ -113,7 +129,6 @@ impl Calendar {
         let at = signed(now);
         let mut calendar = Self::new();
         calendar.refills = saved.refills;
-        calendar.lost = saved.lost;
         if let Some(age) = saved.age_ms {
             calendar.started = true;
             calendar.last_change_ms = at.wrapping_sub(age.cast_signed());
@@ -126,11 +141,40 @@ impl Calendar {
             Some(day) if day <= LAST_DAY => day.wrapping_mul(UNITS_PER_DAY),
             _ => NO_DAY,
         };
-        calendar.trusts_next_utc = matches!(off_time, OffTime::Trust);
+        if let OffTime::Trust = off_time {
+            calendar.restart |= TRUSTS;
+        }
+        if saved.lost {
+            calendar.lose();
+        }
         calendar
     }
 }
 
+/// What a restart left to heed, in the calendar's packed form.
+pub(super) const fn flags_of_restart(restart: u8) -> u64 {
+    let trusts = if restart & TRUSTS != 0 {
+        PACKED_TRUSTS
+    } else {
+        0
+    };
+    let lost = if restart & LOST != 0 { PACKED_LOST } else { 0 };
+    trusts | lost
+}
+
+/// The same from the packed form.
+pub(super) const fn restart_from_flags(flags: u64) -> u8 {
+    let trusts = if flags & PACKED_TRUSTS != 0 {
+        TRUSTS
+    } else {
+        0
+    };
+    let lost = if flags & PACKED_LOST != 0 { LOST } else { 0 };
+    trusts | lost
+}
+
+const PACKED_TRUSTS: u64 = 4;
+const PACKED_LOST: u64 = 8;
 /// The last day that UTC can name.
 const LAST_DAY: u32 = 6_362_914;
 /// Twice the longest monotonic time, 2^44 ms: spans beyond it are cut to it.

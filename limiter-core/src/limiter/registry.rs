@@ -4,7 +4,6 @@
 //! registration that fails leaves all as it was (T3).
 
 use super::LimiterIn;
-use super::restart::spent;
 use super::rows::{Terms, TokenRow, UserRow};
 use crate::abuse::Abuse;
 use crate::policy::{Plan, Policy, PolicyError, check_limit};
@@ -233,7 +232,7 @@ where
     fn is_free_without(&self, place: u32, leaving: Option<&TokenRow>) -> bool {
         let leaving = u16::from(leaving.is_some_and(|row| row.user == place));
         self.users.get(place).is_some_and(|row| {
-            row.tokens() <= leaving && row.is_like_new(&self.policy, &self.calendar)
+            row.tokens() <= leaving && row.is_like_new(&self.policy, self.calendar.refills())
         })
     }
 
@@ -243,12 +242,7 @@ where
         {
             self.counts.evicted_users = self.counts.evicted_users.wrapping_add(1);
         }
-        let lost = self.calendar.is_lost();
-        let spent = spent(&self.calendar);
         if let Some(row) = self.users.get_mut(place) {
-            if lost {
-                row.day = spent;
-            }
             row.add_token();
         }
         place

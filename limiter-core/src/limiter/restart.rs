@@ -96,9 +96,6 @@ where
                 row.abuse = Abuse::blocked_for(record.left_ms, now);
             }
         }
-        if self.calendar.is_lost() {
-            self.spend_all();
-        }
         Ok(restored)
     }
 
@@ -106,11 +103,10 @@ where
     /// every request that counts daily is refused as if the day were spent, in every daily mode,
     /// and is no offence. If `policy` says [`OnLostState::Fresh`], nothing changes.
     ///
-    /// Like [`LimiterIn::restore`] it belongs before the first decision. *O*(users).
-    pub fn lose_state(&mut self, policy: OnLostState) {
-        if policy == OnLostState::Refuse {
+    /// Like [`LimiterIn::restore`] it belongs before the first decision.
+    pub const fn lose_state(&mut self, policy: OnLostState) {
+        if let OnLostState::Refuse = policy {
             self.calendar.lose();
-            self.spend_all();
         }
     }
 
@@ -125,7 +121,6 @@ where
         counted: impl Fn(u32, UserRecord) -> UserRecord,
     ) -> Result<usize, EncodeError> {
         let refills = self.calendar.refills();
-        let lost = self.calendar.is_lost();
         let header = Header {
             tokens: count(self.tokens.rows::<TokenRow>().len()),
             users: count(self.users.rows().len()),
@@ -136,12 +131,7 @@ where
         let users = (0..).zip(self.users.rows()).map(|(place, row)| {
             let record = UserRecord {
                 id: row.id(),
-                // Lost counts are lost for all users alike; the header says so.
-                used: if lost {
-                    0
-                } else {
-                    row.day.settle(refills).used()
-                },
+                used: row.day.settle(refills).used(),
                 strikes: rules::standing_strikes(&self.policy, row.strikes, refills),
             };
             let record = counted(place, record);
@@ -180,19 +170,6 @@ where
             tokens: tokens.all,
         })
     }
-
-    /// Marks every user's day as spent, whatever the limit (R5).
-    fn spend_all(&mut self) {
-        let spent = spent(&self.calendar);
-        for row in self.users.rows_mut() {
-            row.day = spent;
-        }
-    }
-}
-
-/// A day of which nothing is left, in any mode: no cost fits beside it.
-pub(super) const fn spent(calendar: &Calendar) -> Day {
-    Day::new(calendar.refills(), u32::MAX)
 }
 
 /// What a restore took over.

@@ -1,7 +1,6 @@
 //! The rows of the two tables: 32 bytes a token, 24 bytes a user.
 
 use crate::abuse::Abuse;
-use crate::calendar::Calendar;
 use crate::daily::{Day, Strikes};
 use crate::policy::{Plan, Policy};
 use crate::request::{Kind, Registration, TokenLimit};
@@ -281,16 +280,9 @@ impl UserRow {
         }
     }
 
-    /// Whether the row could not be told from a new one (T2), its tokens aside. While the counts
-    /// are lost (R5) a new one is spent like all.
-    pub(super) const fn is_like_new(&self, policy: &Policy, calendar: &Calendar) -> bool {
-        let refills = calendar.refills();
-        let day = if calendar.is_lost() {
-            Day::new(refills, 0)
-        } else {
-            self.day
-        };
-        rules::is_unused_user(policy, day, self.strikes, refills)
+    /// Whether the row could not be told from a new one (T2), its tokens aside.
+    pub(super) const fn is_like_new(&self, policy: &Policy, refills: u32) -> bool {
+        rules::is_unused_user(policy, self.day, self.strikes, refills)
     }
 }
 

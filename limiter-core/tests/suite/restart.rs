@@ -45,6 +45,12 @@ fn fair_use() -> Policy {
     builder.daily_limit(2).daily_mode(mode).build().unwrap()
 }
 
+fn advisory() -> Policy {
+    let builder = Policy::builder().plan(Plan::new(0), 100, 100);
+    let mode = limiter_core::daily::DailyMode::Advisory;
+    builder.daily_limit(2).daily_mode(mode).build().unwrap()
+}
+
 fn now(ms: u64, utc: impl Into<Option<u64>>) -> Now {
     let utc = utc.into().and_then(UnixTime::from_secs);
     Now::new(Instant::from_millis(ms), utc)
@@ -426,7 +432,7 @@ fn r4_a_day_that_was_unknown_is_adopted() {
 
 #[test]
 fn r5_lost_state_refuses_what_counts_daily_until_the_next_advance() {
-    for policy in [policy(), fair_use()] {
+    for policy in [policy(), fair_use(), advisory()] {
         let mut limiter = Device::new(policy);
         limiter
             .register(token("a"), of_user("a"), now(0, None))
@@ -488,4 +494,27 @@ fn r5_users_whose_counts_are_lost_keep_no_rows() {
         .unwrap();
     let decision = limiter.check(&Request::new(token("b"), Method::Post), now(0, NOON));
     assert_eq!(decision.reason(), Some(Reason::Daily));
+}
+
+#[test]
+fn r5_blocks_and_costs_that_never_fit_come_before_lost_state() {
+    let mut after = restored(&image_of(&blocked(), 101_000), policy(), OffTime::Trust, 0);
+    after.lose_state(OnLostState::Refuse);
+    after
+        .register(token("a"), of_user("a"), now(0, None))
+        .unwrap();
+    after
+        .register(token("b"), of_user("b"), now(0, None))
+        .unwrap();
+    assert_eq!(
+        post(&mut after, "a", now(0, NOON)).reason(),
+        Some(Reason::Blocked)
+    );
+    let never = Request::new(token("b"), Method::Post).with_cost(4.try_into().unwrap());
+    let decision = after.check(&never, now(0, NOON));
+    assert_eq!(decision.reason(), Some(Reason::CostExceedsLimit));
+    assert_eq!(
+        (left(&decision), decision.retry_after_ms()),
+        (Some(0), None)
+    );
 }

@@ -198,6 +198,7 @@ fn rows_and_rules() {
         rules::decide,
         rules::admit,
         rules::Charge::decision,
+        rules::decide_lost,
     );
 }
 
