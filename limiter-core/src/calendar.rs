@@ -163,16 +163,10 @@ impl Calendar {
     const fn feed_slowly(&mut self, now: Now) -> bool {
         let at = signed(now.monotonic());
         self.follow(at);
-        if self.restart != 0 {
-            self.trust(now);
-        }
         let refilled = match now.utc() {
             Some(utc) => self.feed_utc(at, utc.day().wrapping_mul(UNITS_PER_DAY)),
             None => self.is_stale(at) && self.advance(at, self.following_day()),
         };
-        if self.restart != 0 && refilled {
-            self.restart &= TRUSTS;
-        }
         let paced_from = self.earliest_next_ms.wrapping_sub(PACE_MS);
         self.steady_from_ms = if self.day_units >= LAST_DAY_UNITS || self.restart != 0 {
             // No day, or the last, whose end the units wrap around, or something to heed: never
@@ -200,6 +194,13 @@ impl Calendar {
 
     /// Takes the first unit of the current UTC day.
     const fn feed_utc(&mut self, at: i64, today: u32) -> bool {
+        if self.restart & TRUSTS != 0 {
+            self.restart &= LOST;
+            if today > self.day_units {
+                // R4: advances as if nothing bounded it.
+                self.paced = false;
+            }
+        }
         if self.day_units == NO_DAY {
             // D7: an adoption is not a refill.
             self.last_change_ms = at;
@@ -228,6 +229,7 @@ impl Calendar {
             self.earliest_next_ms = at;
         }
         self.paced = true;
+        self.restart &= TRUSTS;
         self.last_change_ms = at;
         self.refills = self.refills.wrapping_add(1);
         self.day_units = to;

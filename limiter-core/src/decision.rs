@@ -109,6 +109,16 @@ impl Decision {
         }
     }
 
+    /// The receipt, to look at; `None` as for [`Decision::into_receipt`].
+    #[must_use]
+    pub fn receipt(&self) -> Option<&Receipt> {
+        if self.outcome == Outcome::Admitted && self.receipt.token != 0 {
+            Some(&self.receipt)
+        } else {
+            None
+        }
+    }
+
     /// Not counted, not reported (O1). For homes of the state, as are the next three.
     pub const EXEMPT: Self = Self::bare(Outcome::Exempt, 0);
 
@@ -322,6 +332,13 @@ impl Receipt {
         } else {
             Some(self.user)
         }
+    }
+
+    /// The accounting day that was charged, as the calendar's number of refills; 0 if the request
+    /// did not count daily.
+    #[must_use]
+    pub const fn refills(&self) -> u32 {
+        self.refills
     }
 
     /// The token's window with the permits given back, and how many those are; `None` if it is not

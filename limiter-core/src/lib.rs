@@ -114,8 +114,9 @@ pub mod window;
 pub use calendar::OffTime;
 pub use decision::{Decision, Outcome, Quota, Reason, Receipt};
 pub use limiter::{
-    Draft, Limiter, LimiterIn, OnLostState, Outage, Refunded, RegisterError, Registered, Reserved,
-    ReservedIn, Restored, Statistics, TokenRow, UpdateError, UserRow, Verdict, WriteDue,
+    Draft, Limiter, LimiterIn, OnLostState, Outage, Refunded, RegisterError, Registered,
+    ReserveCounts, Reserved, ReservedIn, Restored, Statistics, TokenRow, UpdateError, UserRow,
+    Verdict, WriteDue,
 };
 pub use policy::{Methods, Plan, Policy, PolicyError};
 pub use request::{Kind, Method, Origin, Registration, Request, TokenLimit};

@@ -5,7 +5,7 @@
 //! | decide | [`check`](Limiter::check), [`check_with`](Limiter::check_with), [`refuse_for`](Limiter::refuse_for) | yes |
 //! | look | [`peek`](Limiter::peek), [`next_reset`](Limiter::next_reset), [`statistics`](Limiter::statistics), [`calendar`](Limiter::calendar) | no |
 //! | give back | [`refund`](Limiter::refund) | yes |
-//! | restart | [`snapshot`](Limiter::snapshot); [`restore`](Limiter::restore), [`lose_state`](Limiter::lose_state) | no; yes |
+//! | restart | [`snapshot`](Limiter::snapshot); [`restore`](Limiter::restore) | no; yes |
 //! | manage | [`register`](Limiter::register), [`update`](Limiter::update), [`revoke`](Limiter::revoke), [`unblock`](Limiter::unblock), [`set_policy`](Limiter::set_policy) | yes |
 
 mod registry;
@@ -16,8 +16,10 @@ mod statistics;
 mod users;
 
 pub use self::registry::{BadLimit, RegisterError, Registered, UpdateError};
-pub use self::reserved::{Draft, Reserved, ReservedIn, Verdict, WriteDue};
-pub use self::restart::{OnLostState, Restored};
+pub use self::reserved::{
+    Draft, OnLostState, ReserveCounts, Reserved, ReservedIn, Verdict, WriteDue,
+};
+pub use self::restart::Restored;
 pub use self::rows::{Terms, TokenRow, UserRow};
 pub use self::statistics::Statistics;
 
@@ -166,9 +168,6 @@ where
             user = self.users.get(row.user).copied();
         }
         let account = row.account(token, user.as_mut());
-        if calendar.is_lost() && account.daily.is_some() {
-            return rules::decide_lost(&self.policy, &calendar, account, request, now);
-        }
         rules::decide(&self.policy, &calendar, account, request, now).without_receipt()
     }
 
@@ -255,20 +254,12 @@ where
             _ => return Decision::refused(Reason::Unauthenticated, 0),
         };
         let now = now.with_floor(self.policy.utc_floor);
-        if !self.calendar.is_steady(now) {
-            if self.calendar.feed(now) {
-                crate::fmt::info!(
-                    "refill {=u32}, {}",
-                    self.calendar.refills(),
-                    self.calendar.day()
-                );
-            }
-            if self.calendar.is_lost()
-                && rules::counts_daily(&self.policy, row.terms().kind(), request)
-            {
-                let account = row.account(token, None);
-                return rules::decide_lost(&self.policy, &self.calendar, account, request, now);
-            }
+        if self.calendar.feed(now) {
+            crate::fmt::info!(
+                "refill {=u32}, {}",
+                self.calendar.refills(),
+                self.calendar.day()
+            );
         }
         let user = if rules::counts_daily(&self.policy, row.terms().kind(), request) {
             self.users.get_mut(row.user)

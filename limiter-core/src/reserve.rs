@@ -99,9 +99,11 @@ impl Bound {
         wanted: 0,
     };
 
-    /// The bound as of the accounting day `refills`: none is carried over, since an advance must be
+    /// The bound as of the accounting day `refills`. For homes of the state, as are the methods that
+    /// follow: none is carried over, since an advance must be
     /// stored before the first permit after it (R4).
-    pub(crate) const fn settle(self, refills: u32) -> Self {
+    #[must_use]
+    pub const fn settle(self, refills: u32) -> Self {
         if self.refills == refills {
             self
         } else {
@@ -113,12 +115,14 @@ impl Bound {
     }
 
     /// Whether `cost` more permits stay within the bound.
-    pub(crate) const fn covers(self, used: u32, cost: u32) -> bool {
+    #[must_use]
+    pub const fn covers(self, used: u32, cost: u32) -> bool {
         used.saturating_add(cost) <= self.held
     }
 
     /// The bound of a user who asks for `cost` more permits than are covered.
-    pub(crate) const fn ask(self, used: u32, cost: u32) -> Self {
+    #[must_use]
+    pub const fn ask(self, used: u32, cost: u32) -> Self {
         let wanted = used.saturating_add(cost);
         Self {
             wanted: if wanted > self.wanted {
@@ -133,7 +137,8 @@ impl Bound {
     /// How far the next image should let a user go who has used `used`: not at all if he has asked
     /// for nothing, not farther while enough is left, and only to the daily limit while that is
     /// not passed.
-    pub(crate) const fn next(self, rule: &DailyRule, reserve: &Reserve, used: u32) -> u32 {
+    #[must_use]
+    pub const fn next(self, rule: &DailyRule, reserve: &Reserve, used: u32) -> u32 {
         let stands = if self.held > used { self.held } else { used };
         let wanted = if self.wanted > stands {
             self.wanted
@@ -153,14 +158,16 @@ impl Bound {
 
     /// Whether an image should be written soon: the reserve of a user who asks is nearly used, and
     /// can be renewed.
-    pub(crate) const fn is_low(self, rule: &DailyRule, reserve: &Reserve, used: u32) -> bool {
+    #[must_use]
+    pub const fn is_low(self, rule: &DailyRule, reserve: &Reserve, used: u32) -> bool {
         let left = self.held.saturating_sub(used);
         self.wanted != 0 && left <= reserve.early() && self.next(rule, reserve, used) > self.held
     }
 
     /// The bound once an image is stored that lets the user go to `stored`; says by how much it
     /// rose.
-    pub(crate) const fn raise(self, stored: u32) -> (Self, u32) {
+    #[must_use]
+    pub const fn raise(self, stored: u32) -> (Self, u32) {
         let risen = stored.saturating_sub(self.held);
         let held = self.held.saturating_add(risen);
         (Self { held, ..self }, risen)

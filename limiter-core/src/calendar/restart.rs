@@ -1,7 +1,7 @@
 //! What of the calendar survives a restart, and how it goes on (R4, R5).
 
 use super::{Calendar, LAST_DAY_UNITS, LOST, NO_DAY, PACE_MS, TRUSTS, signed};
-use crate::time::{Instant, Now, UNITS_PER_DAY};
+use crate::time::{Instant, UNITS_PER_DAY};
 
 /// A calendar as an image holds it: marks relative to the moment it was saved, since a restart
 /// begins another monotonic time.
@@ -72,21 +72,6 @@ impl Calendar {
     pub const fn lose(&mut self) {
         self.restart |= LOST;
         self.steady_from_ms = i64::MAX;
-    }
-
-    /// Lets the first known UTC after a restart, if its day is greater, advance as if nothing
-    /// bounded it (R4).
-    #[cold]
-    #[inline(never)]
-    pub(super) const fn trust(&mut self, now: Now) {
-        if let Some(utc) = now.utc()
-            && self.restart & TRUSTS != 0
-        {
-            self.restart &= LOST;
-            if self.day_units < utc.day().wrapping_mul(UNITS_PER_DAY) {
-                self.paced = false;
-            }
-        }
     }
 
     /// The calendar for an image. Marks that lie in the future of `now` follow it first (D10c).

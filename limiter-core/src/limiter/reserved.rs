@@ -1,18 +1,18 @@
 //! A limiter that hands out only what was stored before (SPEC R2): the core never writes, it says
 //! when a write is due and takes note of how it went.
 
-use super::restart::{OnLostState, Restored};
+use super::restart::Restored;
 use super::rows::{TokenRow, UserRow};
 use super::{Limiter, LimiterIn, Outage, Refunded, RegisterError, Registered, UpdateError};
 use crate::calendar::OffTime;
 use crate::daily::{Day, Strikes};
-use crate::decision::{Decision, Receipt};
+use crate::decision::{Decision, Reason, Receipt};
 use crate::math;
 use crate::policy::{Policy, PolicyError};
 use crate::request::{Origin, Registration, Request, TokenLimit};
 use crate::reserve::{Bound, OnFailedWrite, Reserve};
 use crate::rules;
-use crate::snapshot::{EncodeError, RestoreError, UserRecord, drafted_users};
+use crate::snapshot::{EncodeError, Image, RestoreError, UserRecord, drafted_users};
 use crate::time::{Instant, Now};
 use crate::token::{HashKey, TokenId};
 
@@ -131,6 +131,14 @@ where
     /// two look-ups.
     pub fn check(&mut self, request: &Request, now: Now) -> Verdict {
         let place = self.feed_for_daily(request, now);
+        if place.is_some() && self.limiter.calendar.is_lost() {
+            let decision = self.refuse_lost(request, now);
+            let due = place.filter(|&place| self.is_low(place));
+            return Verdict::Decided {
+                decision,
+                due: due.map(|_| self.due()),
+            };
+        }
         if let Some(place) = place
             && self.must_write(place, request, now)
         {
@@ -250,7 +258,8 @@ where
     ///
     /// # Errors
     ///
-    /// [`RestoreError`]; nothing is changed.
+    /// [`RestoreError`]; nothing is changed. If storage held something and no whole image was
+    /// found, call [`ReservedIn::lose_state`]; [`RestoreError::Blank`] alone is a new device.
     pub fn restore(
         &mut self,
         key: &HashKey,
@@ -258,7 +267,8 @@ where
         off_time: OffTime,
         now: Instant,
     ) -> Result<Restored, RestoreError> {
-        let restored = self.limiter.restore(key, image, off_time, now)?;
+        let image = Image::verify(image, key)?;
+        let restored = self.limiter.take_over(&image, off_time, now)?;
         self.number = restored.number;
         self.closed = restored.number;
         let calendar = &self.limiter.calendar;
@@ -266,15 +276,32 @@ where
         Ok(restored)
     }
 
-    /// Says that storage held something, but nothing whole; see [`LimiterIn::lose_state`].
-    pub fn lose_state(&mut self, policy: OnLostState) {
-        self.limiter.lose_state(policy);
+    /// Says that storage held something, but nothing whole (R5): until the calendar's next advance
+    /// every request that counts daily is refused as if the day were spent, in every daily mode,
+    /// and is no offence. If `policy` says [`OnLostState::Fresh`], nothing changes.
+    ///
+    /// Like [`ReservedIn::restore`] it belongs before the first decision. An image that is stored
+    /// from then on says it too.
+    pub const fn lose_state(&mut self, policy: OnLostState) {
+        if let OnLostState::Refuse = policy {
+            self.limiter.calendar.lose();
+        }
         self.stored_day = NOTHING;
     }
 
     /// What [`ReservedIn::check`] would say once all is stored; see [`LimiterIn::peek`].
     pub fn peek(&self, request: &Request, now: Now) -> Decision {
-        self.limiter.peek(request, now)
+        let limiter = &self.limiter;
+        if let (Some((token, row)), true) = (self.daily_row(request), limiter.calendar.is_lost()) {
+            let (mut row, now) = (*row, now.with_floor(limiter.policy.utc_floor));
+            let mut calendar = limiter.calendar;
+            calendar.feed(now);
+            if calendar.is_lost() {
+                let account = row.account(token, None);
+                return rules::decide_lost(&limiter.policy, &calendar, account, request, now);
+            }
+        }
+        limiter.peek(request, now)
     }
 
     /// Decides a request that cannot be judged; see [`LimiterIn::refuse_for`].
@@ -355,22 +382,49 @@ where
         self.counts
     }
 
+    /// The row of the token whose request counts daily.
+    fn daily_row(&self, request: &Request) -> Option<(TokenId, &TokenRow)> {
+        let token = request
+            .token
+            .filter(|_| request.origin != Origin::Webhook)?;
+        let row = self.limiter.row(token)?;
+        if rules::counts_daily(&self.limiter.policy, row.terms().kind(), request) {
+            Some((token, row))
+        } else {
+            None
+        }
+    }
+
     /// The place of the user whose day the request counts in, and the calendar fed if there is one;
     /// a decision feeds it the same reading once more, which changes nothing.
     fn feed_for_daily(&mut self, request: &Request, now: Now) -> Option<u32> {
-        if request.origin == Origin::Webhook {
-            return None;
-        }
-        let limiter = &mut self.limiter;
-        let row = limiter.row(request.token?)?;
-        if !rules::counts_daily(&limiter.policy, row.terms().kind(), request) {
-            return None;
-        }
+        let (_, row) = self.daily_row(request)?;
         let place = row.user;
+        let limiter = &mut self.limiter;
         limiter
             .calendar
             .feed(now.with_floor(limiter.policy.utc_floor));
         Some(place)
+    }
+
+    /// Decides what counts daily while the counts are lost.
+    fn refuse_lost(&mut self, request: &Request, now: Now) -> Decision {
+        let limiter = &mut self.limiter;
+        let now = now.with_floor(limiter.policy.utc_floor);
+        let token = request.token;
+        let row = token.and_then(|token| {
+            let row = limiter.tokens.find_mut::<TokenRow>(token.as_u64())?;
+            Some(row.account(token, None))
+        });
+        // There always is one: its day was looked for.
+        let decision = match row {
+            Some(account) => {
+                rules::decide_lost(&limiter.policy, &limiter.calendar, account, request, now)
+            }
+            None => Decision::refused(Reason::Unauthenticated, 0),
+        };
+        limiter.counts.count(decision.outcome());
+        decision
     }
 
     /// Whether the request would be admitted beyond the bound. Then it notes how far the bound has
@@ -478,6 +532,17 @@ pub enum Verdict {
     },
     /// The request fits all limits, but its permits are not reserved yet. Nothing is charged.
     WriteFirst(WriteDue),
+}
+
+/// What a limiter does whose storage holds something, but nothing whole (R5).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum OnLostState {
+    /// Refuse what counts daily until the calendar's next advance.
+    #[default]
+    Refuse,
+    /// Begin like a new device. Whoever can break the image can so mint a day's quota.
+    Fresh,
 }
 
 /// A write that is due: take a [`ReservedIn::draft`].

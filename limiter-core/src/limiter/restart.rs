@@ -59,8 +59,8 @@ where
     ///
     /// # Errors
     ///
-    /// [`RestoreError`]; nothing is changed. If storage held something and no whole image was
-    /// found, call [`LimiterIn::lose_state`]; [`RestoreError::Blank`] alone is a new device.
+    /// [`RestoreError`]; nothing is changed. An image of lost counts (R5) is for
+    /// [`ReservedIn`](super::ReservedIn) alone.
     pub fn restore(
         &mut self,
         key: &HashKey,
@@ -69,10 +69,23 @@ where
         now: Instant,
     ) -> Result<Restored, RestoreError> {
         let image = Image::verify(image, key)?;
+        if image.header().calendar.lost {
+            return Err(RestoreError::CountsLost);
+        }
+        self.take_over(&image, off_time, now)
+    }
+
+    /// Takes over what a whole image holds, if there is room for it.
+    pub(super) fn take_over(
+        &mut self,
+        image: &Image<'_>,
+        off_time: OffTime,
+        now: Instant,
+    ) -> Result<Restored, RestoreError> {
         if self.calendar.is_started() || self.calendar.is_lost() {
             return Err(RestoreError::InUse);
         }
-        let restored = self.measure(&image)?;
+        let restored = self.measure(image)?;
         self.calendar = Calendar::restore(&image.header().calendar, off_time, now);
         let refills = self.calendar.refills();
         for record in image.users() {
@@ -97,17 +110,6 @@ where
             }
         }
         Ok(restored)
-    }
-
-    /// Says that storage held something, but nothing whole (R5): until the calendar's next advance
-    /// every request that counts daily is refused as if the day were spent, in every daily mode,
-    /// and is no offence. If `policy` says [`OnLostState::Fresh`], nothing changes.
-    ///
-    /// Like [`LimiterIn::restore`] it belongs before the first decision.
-    pub const fn lose_state(&mut self, policy: OnLostState) {
-        if let OnLostState::Refuse = policy {
-            self.calendar.lose();
-        }
     }
 
     /// The image, where `counted` may put other numbers into the record of the user at a place. It
@@ -182,17 +184,6 @@ pub struct Restored {
     pub users: u32,
     /// Blocked tokens.
     pub tokens: u32,
-}
-
-/// What a limiter does whose storage holds something, but nothing whole (R5).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub enum OnLostState {
-    /// Refuse what counts daily until the calendar's next advance.
-    #[default]
-    Refuse,
-    /// Begin like a new device. Whoever can break the image can so mint a day's quota.
-    Fresh,
 }
 
 /// Records, and those among them that need a row.

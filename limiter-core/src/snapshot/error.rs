@@ -65,6 +65,9 @@ pub enum RestoreError {
         /// Blocked tokens that it holds.
         tokens: u32,
     },
+    /// It says that the counts of its day are lost (R5): only a
+    /// [`ReservedIn`](crate::ReservedIn) refuses what that demands.
+    CountsLost,
     /// The limiter has decided already, or was restored. Restore before the first decision.
     InUse,
 }
@@ -87,6 +90,7 @@ impl fmt::Display for RestoreError {
                 f,
                 "the image holds {users} users and {tokens} blocked tokens, more than there is room for"
             ),
+            Self::CountsLost => f.write_str("the image says that the counts of its day are lost"),
             Self::InUse => f.write_str("the limiter has decided already"),
         }
     }

@@ -38,7 +38,7 @@ impl<'a> Image<'a> {
     ///
     /// # Errors
     ///
-    /// [`RestoreError`], but for its last two, which are about a limiter.
+    /// [`RestoreError`], but for its last three, which are about a limiter.
     pub fn verify(bytes: &'a [u8], key: &HashKey) -> Result<Self, RestoreError> {
         if bytes.iter().all(|&byte| byte == ERASED) {
             return Err(RestoreError::Blank);

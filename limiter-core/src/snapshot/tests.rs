@@ -269,6 +269,10 @@ fn an_error_says_what_is_wrong() {
             },
             "the image holds 2 users and 1 blocked tokens, more than there is room for",
         ),
+        (
+            RestoreError::CountsLost,
+            "the image says that the counts of its day are lost",
+        ),
         (RestoreError::InUse, "the limiter has decided already"),
     ];
     for (error, text) in texts {

@@ -52,14 +52,9 @@ proptest! {
     fn every_answer_over_restarts_is_the_models(
         policy: [u8; 8],
         blocks: bool,
-        lost: bool,
         operations in prop::collection::vec(choices(), 1..120),
     ) {
-        let mut pair = if lost {
-            Pair::<Roomy>::without_state(policy, blocks).map_err(fail)?
-        } else {
-            Pair::<Roomy>::new(policy, blocks)
-        };
+        let mut pair = Pair::<Roomy>::new(policy, blocks);
         for operation in operations {
             pair.apply_or_restart(operation).map_err(fail)?;
             if pair.is_past_the_last_day() {
@@ -72,11 +67,16 @@ proptest! {
     fn every_answer_of_a_limiter_that_reserves_ahead_is_the_models(
         policy: [u8; 8],
         blocks: bool,
+        lost: bool,
         operations in prop::collection::vec(choices(), 1..120),
     ) {
-        let mut pair = Pair::<Metered<64, 32>>::new(policy, blocks);
+        let mut pair = if lost {
+            Pair::<Metered<64, 32>>::without_state(policy, blocks).map_err(fail)?
+        } else {
+            Pair::<Metered<64, 32>>::new(policy, blocks)
+        };
         for operation in operations {
-            pair.apply(operation).map_err(fail)?;
+            pair.apply_or_restart(operation).map_err(fail)?;
             if pair.is_past_the_last_day() {
                 break;
             }

@@ -2,6 +2,7 @@
 
 mod differential;
 mod exhaustive;
+mod lost;
 mod memory;
 mod metered;
 mod packed;

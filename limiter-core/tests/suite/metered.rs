@@ -2,11 +2,11 @@
 //! test: it must decide like any other. And with one that fails.
 
 use limiter_core::{
-    Decision, HashKey, Instant, Now, Outage, Policy, PolicyError, Receipt, Refunded, RegisterError,
-    Registered, Registration, Request, Reserve, Reserved, Statistics, TokenId, TokenLimit,
-    UpdateError, Verdict,
+    Decision, HashKey, Instant, Now, OffTime, OnLostState, Outage, Policy, PolicyError, Receipt,
+    Refunded, RegisterError, Registered, Registration, Request, Reserve, Reserved, Statistics,
+    TokenId, TokenLimit, UpdateError, Verdict,
 };
-use limiter_suite::Subject;
+use limiter_suite::{LosesState, Restarts, Subject};
 
 pub(crate) const KEY: HashKey = HashKey::new(*b"provisioned once");
 
@@ -23,6 +23,11 @@ impl<const TOKENS: usize, const USERS: usize> Metered<TOKENS, USERS> {
             inner: Reserved::new(policy, reserve),
             stored: Vec::new(),
         }
+    }
+
+    /// The last image that was stored.
+    pub(crate) fn stored(&self) -> &[u8] {
+        &self.stored
     }
 
     fn write(&mut self, now: Now) {
@@ -115,5 +120,33 @@ impl<const TOKENS: usize, const USERS: usize> Subject for Metered<TOKENS, USERS>
     fn accounting_day(&self) -> (Option<u32>, u32) {
         let calendar = self.inner.limiter().calendar();
         (calendar.day(), calendar.refills())
+    }
+}
+
+impl<const TOKENS: usize, const USERS: usize> Restarts for Metered<TOKENS, USERS> {
+    fn restarted(
+        &self,
+        policy: Policy,
+        off_time: OffTime,
+        before: Instant,
+        after: Instant,
+    ) -> Self {
+        let mut this = self.clone();
+        let buffer = vec![0; this.inner.limiter().snapshot_size()];
+        let draft = this.inner.last_draft(&KEY, buffer, before).unwrap();
+        let mut restarted = Self::new(policy);
+        let restored = restarted
+            .inner
+            .restore(&KEY, draft.bytes(), off_time, after);
+        restored.expect("what was written is whole, and fits");
+        restarted
+    }
+}
+
+impl<const TOKENS: usize, const USERS: usize> LosesState for Metered<TOKENS, USERS> {
+    fn begun_without_state(policy: Policy) -> Self {
+        let mut begun = Self::new(policy);
+        begun.inner.lose_state(OnLostState::Refuse);
+        begun
     }
 }

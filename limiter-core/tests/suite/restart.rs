@@ -2,8 +2,8 @@
 
 use limiter_core::snapshot::{self, Image};
 use limiter_core::{
-    Decision, HashKey, Instant, Kind, Limiter, Method, Now, OffTime, OnLostState, Plan, Policy,
-    Reason, Registered, Registration, Request, RestoreError, TokenId, UnixTime,
+    Decision, HashKey, Instant, Kind, Limiter, Method, Now, OffTime, Plan, Policy, Reason,
+    Registered, Registration, Request, RestoreError, TokenId, UnixTime,
 };
 
 const DAY_S: u64 = 86_400;
@@ -42,12 +42,6 @@ fn fair_use() -> Policy {
         forgiven_after_days: 3,
     };
     let builder = Policy::builder().plan(Plan::new(0), 100, 100);
-    builder.daily_limit(2).daily_mode(mode).build().unwrap()
-}
-
-fn advisory() -> Policy {
-    let builder = Policy::builder().plan(Plan::new(0), 100, 100);
-    let mode = limiter_core::daily::DailyMode::Advisory;
     builder.daily_limit(2).daily_mode(mode).build().unwrap()
 }
 
@@ -431,90 +425,14 @@ fn r4_a_day_that_was_unknown_is_adopted() {
 }
 
 #[test]
-fn r5_lost_state_refuses_what_counts_daily_until_the_next_advance() {
-    for policy in [policy(), fair_use(), advisory()] {
-        let mut limiter = Device::new(policy);
-        limiter
-            .register(token("a"), of_user("a"), now(0, None))
-            .unwrap();
-        limiter.lose_state(OnLostState::Refuse);
-        limiter
-            .register(token("b"), of_user("b"), now(0, None))
-            .unwrap();
-        for (i, name) in (0..).zip(["a", "b", "a", "b", "a", "b"]) {
-            let decision = post(&mut limiter, name, now(i, NOON));
-            assert_eq!(decision.reason(), Some(Reason::Daily));
-            assert_eq!(
-                (left(&decision), decision.retry_after_ms()),
-                (Some(0), Some(43_200_000))
-            );
-        }
-        // No offences: nobody is blocked. Reads are admitted.
-        let read = limiter.check(&Request::new(token("a"), Method::Get), now(10, NOON));
-        assert!(read.is_admitted());
-        let day = now(20, NOON + DAY_S / 2);
-        assert!(post(&mut limiter, "a", day).is_admitted());
-        assert!(post(&mut limiter, "b", day).is_admitted());
-    }
-}
-
-#[test]
-fn r5_lost_state_is_lost_over_another_restart() {
-    let mut limiter = used(policy(), 0);
-    limiter.lose_state(OnLostState::Refuse);
-    assert!(!post(&mut limiter, "a", now(0, NOON)).is_admitted());
-    let mut after = restored(&image_of(&limiter, 10), policy(), OffTime::Trust, 0);
-    after
-        .register(token("a"), of_user("a"), now(0, None))
+fn r5_an_image_of_lost_counts_is_for_a_limiter_that_refuses_them() {
+    let mut lost = limiter_core::Reserved::<4, 4>::new(policy(), limiter_core::Reserve::DEFAULT);
+    lost.lose_state(limiter_core::OnLostState::Refuse);
+    let image = lost
+        .last_draft(&key(), vec![0; 204], Instant::ZERO)
         .unwrap();
-    let decision = post(&mut after, "a", now(0, NOON));
-    assert_eq!(
-        (decision.reason(), left(&decision)),
-        (Some(Reason::Daily), Some(0))
-    );
-    assert!(post(&mut after, "a", now(0, NOON + DAY_S)).is_admitted());
-}
-
-#[test]
-fn r5_lost_state_may_begin_afresh() {
-    let mut limiter = used(policy(), 0);
-    limiter.lose_state(OnLostState::Fresh);
-    assert_eq!(left(&post(&mut limiter, "a", now(0, NOON))), Some(9));
-}
-
-#[test]
-fn r5_users_whose_counts_are_lost_keep_no_rows() {
-    let mut limiter = Limiter::<1, 1>::new(policy());
-    limiter
-        .register(token("a"), of_user("a"), now(0, None))
-        .unwrap();
-    limiter.lose_state(OnLostState::Refuse);
-    limiter
-        .register(token("b"), of_user("b"), now(0, None))
-        .unwrap();
-    let decision = limiter.check(&Request::new(token("b"), Method::Post), now(0, NOON));
-    assert_eq!(decision.reason(), Some(Reason::Daily));
-}
-
-#[test]
-fn r5_blocks_and_costs_that_never_fit_come_before_lost_state() {
-    let mut after = restored(&image_of(&blocked(), 101_000), policy(), OffTime::Trust, 0);
-    after.lose_state(OnLostState::Refuse);
-    after
-        .register(token("a"), of_user("a"), now(0, None))
-        .unwrap();
-    after
-        .register(token("b"), of_user("b"), now(0, None))
-        .unwrap();
-    assert_eq!(
-        post(&mut after, "a", now(0, NOON)).reason(),
-        Some(Reason::Blocked)
-    );
-    let never = Request::new(token("b"), Method::Post).with_cost(4.try_into().unwrap());
-    let decision = after.check(&never, now(0, NOON));
-    assert_eq!(decision.reason(), Some(Reason::CostExceedsLimit));
-    assert_eq!(
-        (left(&decision), decision.retry_after_ms()),
-        (Some(0), None)
-    );
+    let mut after = Device::new(policy());
+    let given = after.restore(&key(), image.bytes(), OffTime::Trust, Instant::ZERO);
+    assert_eq!(given, Err(RestoreError::CountsLost));
+    assert!(!after.calendar().is_lost());
 }

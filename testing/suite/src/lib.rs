@@ -21,5 +21,5 @@ mod wrong_policies;
 pub use decode::{Choices, decode_policy};
 pub use pair::{Failure, Pair};
 pub use seen::Seen;
-pub use subject::{Restarts, Subject, TellsRows};
+pub use subject::{LosesState, Restarts, Subject, TellsRows};
 pub use twin::{core_request, model_policy, now, token, user};

@@ -1,9 +1,9 @@
 //! What an implementation has to offer to be tested.
 
 use limiter_core::{
-    Decision, HashKey, Instant, Limiter, Now, OffTime, OnLostState, Outage, Policy, PolicyError,
-    Receipt, Refunded, RegisterError, Registered, Registration, Request, Statistics, TokenId,
-    TokenLimit, UpdateError,
+    Decision, HashKey, Instant, Limiter, Now, OffTime, Outage, Policy, PolicyError, Receipt,
+    Refunded, RegisterError, Registered, Registration, Request, Statistics, TokenId, TokenLimit,
+    UpdateError,
 };
 
 /// An implementation under test. The methods are those of [`Limiter`].
@@ -43,8 +43,11 @@ pub trait Restarts: Subject {
     #[must_use]
     fn restarted(&self, policy: Policy, off_time: OffTime, before: Instant, after: Instant)
     -> Self;
+}
 
-    /// Begins without an image where there should be one (R5, policy `refuse`).
+/// A subject that can begin without an image where there should be one.
+pub trait LosesState: Restarts {
+    /// Begins so (R5, policy `refuse`).
     #[must_use]
     fn begun_without_state(policy: Policy) -> Self;
 }
@@ -146,12 +149,6 @@ impl<const TOKENS: usize, const USERS: usize> Restarts for Limiter<TOKENS, USERS
         let restored = restarted.restore(&KEY, &image, off_time, after);
         restored.expect("what was written is whole, and fits");
         restarted
-    }
-
-    fn begun_without_state(policy: Policy) -> Self {
-        let mut limiter = Self::new(policy);
-        limiter.lose_state(OnLostState::Refuse);
-        limiter
     }
 }
 

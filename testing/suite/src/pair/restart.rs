@@ -6,9 +6,9 @@ use limiter_core::{Instant, OffTime, Registered};
 use limiter_model::{self as model, Model};
 
 use super::{Choices, Failure, Pair, decode_policy, pick};
-use crate::{Restarts, now, token};
+use crate::{LosesState, Restarts, now, token};
 
-impl<S: Restarts> Pair<S> {
+impl<S: LosesState> Pair<S> {
     /// A pair that begins where storage held nothing whole (R5).
     ///
     /// # Errors
@@ -22,7 +22,9 @@ impl<S: Restarts> Pair<S> {
         pair.register_all(&[])?;
         Ok(pair)
     }
+}
 
+impl<S: Restarts> Pair<S> {
     /// Does one operation on both, among which there are restarts.
     ///
     /// # Errors
