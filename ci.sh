@@ -69,17 +69,16 @@ doc() {
 
 # With Debian's Chromium; another system's is used as it is, if its driver is on the path.
 browser() {
-    if ! command -v chromedriver >/dev/null; then
+    local tools="$PWD/target/tools"
+    PATH="$PATH:$tools/usr/bin"
+    if ! command -v chromedriver >/dev/null || ! command -v promtool >/dev/null; then
         apt-get update -q
         apt-get install -qy --no-install-recommends chromium chromium-driver fonts-dejavu-core
-    fi
-    # Prometheus's checker of metrics alone: its package would start a server.
-    local tools=target/tools
-    if ! command -v promtool >/dev/null && [ ! -x "$tools/usr/bin/promtool" ]; then
+        # Prometheus's checker of metrics alone: its package would start a server.
         mkdir -p "$tools"
-        (cd "$tools" && apt-get update -q && apt-get download prometheus && dpkg-deb -x prometheus_*.deb .)
+        (cd "$tools" && apt-get download prometheus && dpkg-deb -x prometheus_*.deb .)
     fi
-    PATH="$PATH:$PWD/$tools/usr/bin" cargo test -p gateway --test gateway -- --ignored browser
+    cargo test -p gateway --test gateway -- --ignored browser
 }
 
 firmware() {

@@ -70,7 +70,10 @@ impl Guard {
         if headers.contains_key(ORIGIN) {
             let origin = only(headers, &ORIGIN).ok_or(Refusal::Origin)?;
             let host = only(headers, &HOST).ok_or(Refusal::Host)?;
-            let asked = origin.strip_prefix("http://");
+            // By TLS, if something in front of the listener ends that.
+            let asked = origin
+                .strip_prefix("http://")
+                .or_else(|| origin.strip_prefix("https://"));
             if asked.is_none_or(|asked| !asked.eq_ignore_ascii_case(host)) {
                 return Err(Refusal::Origin);
             }
@@ -176,11 +179,12 @@ mod tests {
         let known = [("host", "localhost:9090"), ("x-csrf-token", "c5rf")];
         let allow = |field| guard().allow_change(&headers(&[&known[..], &[field]].concat()));
         assert_eq!(allow(("origin", "http://localhost:9090")), Ok(()));
+        assert_eq!(allow(("origin", "https://localhost:9090")), Ok(()));
         assert_eq!(allow(("sec-fetch-site", "same-origin")), Ok(()));
         for origin in [
             "http://localhost:8080",
             "http://evil.example",
-            "https://localhost:9090",
+            "https://localhost",
             "null",
             "",
         ] {

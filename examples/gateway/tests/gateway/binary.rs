@@ -121,6 +121,37 @@ fn reports_every_mistake_of_a_file_with_its_place() {
 }
 
 #[test]
+fn reports_ten_mistakes_of_a_configuration_with_ten_places() {
+    let text = "\
+window = 'long'
+utc_floor = 7
+colour = 'red'
+plans.only = { api_token = 0, access_token = 2000000 }
+daily = { limit = 0, mode = 'lax' }
+block = { offences = 0, within = '60s', duration = '0s' }
+table = { tokens = 0, users = 5 }
+tokens = [{ token = 'a1', user = 'u', plan = 'only' }]
+";
+    let path = file("ten.toml", text);
+    let (code, lines) = failure(&["--config", &path]);
+    assert_eq!((code, lines.len()), (Some(2), 10), "{lines:#?}");
+    for (line, (at, key)) in lines.iter().zip([
+        (1, "window"),
+        (2, "utc_floor"),
+        (3, "colour"),
+        (4, "plans.only.access_token"),
+        (4, "plans.only.api_token"),
+        (5, "daily.limit"),
+        (5, "daily.mode"),
+        (6, "block.duration"),
+        (6, "block.offences"),
+        (7, "table.tokens"),
+    ]) {
+        assert!(line.starts_with(&format!("{path}:{at}: {key}: ")), "{line}");
+    }
+}
+
+#[test]
 fn rejects_flags_that_it_does_not_know() {
     for flags in [
         &["--lisen", "127.0.0.1:0"][..],

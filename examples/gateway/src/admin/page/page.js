@@ -117,12 +117,13 @@ function drawBlocked(row, token) {
   }
 }
 
-function drawBusy(row, token) {
+function drawBusy(row, token, day) {
   const api = token.kind === "api_token";
   cell(row, 0, { class: "id" }).textContent = token.id;
   cell(row, 1, { class: "wide" }).textContent = api ? "API token" : "OAuth";
   cell(row, 2, { class: "number" }).replaceChildren(`${count(token.used)} of ${count(token.limit)}`, meter(token.used, token.limit));
-  cell(row, 3, { class: api ? "number" : "number quiet" }).textContent = api ? count(token.used_today) : "not counted";
+  cell(row, 3, { class: api && day !== null ? "number" : "number quiet" }).replaceChildren(
+    ...api && day !== null ? [count(token.used_today), make("span", { class: "wide" }, ` of ${count(day)}`)] : ["not counted"]);
 }
 
 function showTokens({ tokens, policy }) {
@@ -136,7 +137,7 @@ function showTokens({ tokens, policy }) {
   $("blocked-none").hidden = all > 0;
   $("busiest-none").hidden = busiest.length > 0;
   list($("blocked"), blocked, drawBlocked);
-  list($("busiest"), busiest, drawBusy);
+  list($("busiest"), busiest, (row, token) => drawBusy(row, token, policy.daily_limit));
 }
 
 const CLOCK = {
