@@ -74,6 +74,24 @@ pub struct Args {
     /// Rows for tokens and users; by default twice the tokens known, at least 1024 of each
     #[arg(long, value_name = "TOKENS,USERS", value_parser = table_size)]
     pub table: Option<TableSize>,
+
+    /// Count in this store, together with all gateways that name it: redis://HOST:PORT,
+    /// redis+sentinel://HOST:PORT/NAME or redis+cluster://HOST:PORT
+    #[cfg(feature = "redis")]
+    #[arg(long, value_name = "URL", requires = "store_key", conflicts_with_all = ["admin", "config"])]
+    pub store: Option<String>,
+
+    /// A file of 16 random bytes, the same for all gateways on a store
+    #[cfg(feature = "redis")]
+    #[arg(long, value_name = "FILE", requires = "store")]
+    pub store_key: Option<PathBuf>,
+
+    /// While the store cannot be used: refuse with 503, admit, or decide with this part of every
+    /// limit, as many as there are gateways
+    #[cfg(feature = "redis")]
+    #[arg(long, value_name = "refuse|admit|GATEWAYS", default_value = "refuse",
+        value_parser = on_store_failure)]
+    pub on_store_failure: limiter_host::redis::OnStoreFailure,
 }
 
 impl Args {
@@ -109,11 +127,21 @@ impl Args {
             tokens,
             config: None,
             table: self.table,
+            #[cfg(feature = "redis")]
+            store: self.store()?,
         };
         if let Some(path) = &self.config {
             settings.follow(path.clone(), Config::read(path)?);
         }
         Ok(settings)
+    }
+
+    #[cfg(feature = "redis")]
+    fn store(&self) -> Result<Option<crate::store::StoreSettings>, StartError> {
+        let (Some(url), Some(key)) = (&self.store, &self.store_key) else {
+            return Ok(None);
+        };
+        crate::store::StoreSettings::new(url, key, self.on_store_failure).map(Some)
     }
 
     fn tls(&self) -> Option<TlsFiles> {
@@ -148,6 +176,20 @@ fn admin_address(text: &str) -> Result<String, String> {
     }
     let host = if host.is_empty() { "127.0.0.1" } else { host };
     Ok(format!("{host}:{port}"))
+}
+
+/// Reads what is decided without the store.
+#[cfg(feature = "redis")]
+fn on_store_failure(text: &str) -> Result<limiter_host::redis::OnStoreFailure, String> {
+    use limiter_host::redis::OnStoreFailure;
+    match text {
+        "refuse" => Ok(OnStoreFailure::Refuse),
+        "admit" => Ok(OnStoreFailure::Admit),
+        number => match number.parse() {
+            Ok(instances) => Ok(OnStoreFailure::Local { instances }),
+            Err(_) => Err("refuse, admit, or the number of gateways, at least 1".to_owned()),
+        },
+    }
 }
 
 /// Reads `TOKENS,USERS`.

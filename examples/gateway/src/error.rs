@@ -38,6 +38,17 @@ pub enum StartError {
     Clock(ClockError),
     /// A token does not fit the tables.
     Register(RegisterError),
+    /// The store's address cannot be used.
+    #[cfg(feature = "redis")]
+    Store(limiter_host::redis::RedisConfigError),
+    /// The store's key cannot be used.
+    #[cfg(feature = "redis")]
+    StoreKey {
+        /// The file.
+        file: String,
+        /// What is wrong with it.
+        what: String,
+    },
 }
 
 impl fmt::Display for StartError {
@@ -54,6 +65,10 @@ impl fmt::Display for StartError {
             Self::Register(RegisterError::TableFull) => {
                 f.write_str("--table is smaller than the list of tokens and users")
             }
+            #[cfg(feature = "redis")]
+            Self::Store(error) => write!(f, "--store: {error}"),
+            #[cfg(feature = "redis")]
+            Self::StoreKey { file, what } => write!(f, "{file}: {what}"),
             Self::Register(error) => write!(f, "a token cannot be registered: {error}"),
         }
     }

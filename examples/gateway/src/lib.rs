@@ -10,7 +10,7 @@
 //! Beside it, on a listener of its own if that is wanted: [`admin`], for operators.
 //!
 //! Before that, once: [`args`] reads the flags and files into [`Settings`], [`limits`] makes a
-//! limiter of them, and [`server`] puts all together; `follow` keeps the limiter at what its file
+//! limiter of them, [`store`] has its limits shared if that is wanted, and [`server`] puts all together; `follow` keeps the limiter at what its file
 //! says from then on. [`demo`] names the tokens that are known
 //! without a file.
 #![forbid(unsafe_code)]
@@ -25,6 +25,7 @@ pub mod listener;
 pub mod proxy;
 pub mod server;
 pub mod settings;
+pub mod store;
 pub mod tls;
 pub mod upstream;
 mod welcome;

@@ -4,10 +4,12 @@ use crate::demo;
 use crate::error::StartError;
 use crate::follow::Follow;
 use crate::settings::{Settings, TableSize};
+use crate::store::Decider;
 use limiter_host::config::{LiveConfig, TokenEntry};
 use limiter_host::core::{HashKey, Origin};
 use limiter_host::meters::LimiterMetrics;
 use limiter_host::{Concurrent, LimiterLayer, SharedClock};
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -22,6 +24,8 @@ pub struct Limits {
     pub clock: SharedClock,
     /// How many rows it has.
     pub table: TableSize,
+    /// Who decides: the limiter, unless there is a store.
+    decider: Arc<Decider>,
     origins: Origins,
     /// The file that it is kept at, if there is one.
     pub(crate) follow: Option<Follow>,
@@ -34,21 +38,16 @@ impl Limits {
     ///
     /// [`StartError`] if there is no random key, the clock fails, or a token does not fit.
     pub fn start(settings: &Settings, clock: SharedClock) -> Result<Self, StartError> {
-        let key = random_key()?;
-        let demo;
-        let tokens = match &settings.tokens {
-            Some(tokens) => tokens,
-            None => {
-                demo = demo::tokens(&settings.policy.plans);
-                &demo
-            }
-        };
+        let key = key(settings)?;
+        let tokens = &*tokens(settings);
         let table = settings
             .table
             .unwrap_or_else(|| TableSize::for_tokens(tokens.len()));
         let limiter = Concurrent::new(settings.policy.policy, table.tokens, table.users);
+        let limiter = Arc::new(limiter);
         let mut limits = Self {
-            limiter: Arc::new(limiter),
+            decider: Arc::new(Decider::Here(Arc::clone(&limiter))),
+            limiter,
             key,
             clock,
             table,
@@ -73,12 +72,28 @@ impl Limits {
         Ok(limits)
     }
 
+    /// Has the store of the settings decide, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`] if the address is none, or a token does not fit. A store that cannot be
+    /// reached is no error.
+    #[cfg(feature = "redis")]
+    pub async fn share(mut self, settings: &Settings) -> Result<Self, StartError> {
+        if let Some(store) = &settings.store {
+            let (policy, tokens) = (settings.policy.policy, tokens(settings));
+            let decider = store.connect(policy, &tokens, self.table.tokens).await?;
+            self.decider = Arc::new(decider);
+        }
+        Ok(self)
+    }
+
     /// The layer before the services that are limited; tells the metrics of each decision.
     #[must_use]
-    pub fn layer(&self, metrics: Option<&LimiterMetrics>) -> LimiterLayer<Concurrent> {
+    pub(crate) fn layer(&self, metrics: Option<&LimiterMetrics>) -> LimiterLayer<Decider> {
         let (key, clock) = (self.key.clone(), self.clock.clone());
         let origins = Arc::clone(&self.origins);
-        let layer = LimiterLayer::new(Arc::clone(&self.limiter), key, clock)
+        let layer = LimiterLayer::new(Arc::clone(&self.decider), key, clock)
             .origin(move |head| origins(head.uri.path()));
         match metrics {
             Some(metrics) => layer.time_decisions(true).on_decision(metrics.hook()),
@@ -111,6 +126,24 @@ impl fmt::Debug for Limits {
 
 /// Where a request comes from, by its path.
 type Origins = Arc<dyn Fn(&str) -> Origin + Send + Sync>;
+
+/// The tokens that are known: those of the settings, or the demo's.
+fn tokens(settings: &Settings) -> Cow<'_, [TokenEntry]> {
+    match &settings.tokens {
+        Some(tokens) => Cow::Borrowed(tokens),
+        None => Cow::Owned(demo::tokens(&settings.policy.plans)),
+    }
+}
+
+/// The key of the store, which is the same for all who share it, or one of this process.
+fn key(settings: &Settings) -> Result<HashKey, StartError> {
+    #[cfg(feature = "redis")]
+    if let Some(store) = &settings.store {
+        return Ok(store.key.clone());
+    }
+    let _ = settings;
+    random_key()
+}
 
 /// A key that no caller knows, new at each start: nothing hashed under it outlives the process.
 fn random_key() -> Result<HashKey, StartError> {

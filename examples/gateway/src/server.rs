@@ -7,10 +7,11 @@ use crate::limits::Limits;
 use crate::listener::{ConnectionLimits, Listener};
 use crate::proxy::Proxy;
 use crate::settings::Settings;
+use crate::store::Decider;
 use crate::tls::Tls;
 use crate::upstream::Backend;
+use limiter_host::SharedClock;
 use limiter_host::middleware::Limited;
-use limiter_host::{Concurrent, SharedClock};
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -21,7 +22,7 @@ use tower_layer::Layer as _;
 #[derive(Debug)]
 pub struct Gateway {
     listener: Listener,
-    service: Limited<Backend, Concurrent>,
+    service: Limited<Backend, Decider>,
     admin: Option<(Listener, Admin)>,
     limits: Limits,
     tls: Option<Tls>,
@@ -35,6 +36,8 @@ impl Gateway {
     /// [`StartError`]; nothing listens then.
     pub async fn bind(settings: &Settings, clock: SharedClock) -> Result<Self, StartError> {
         let limits = Limits::start(settings, clock)?;
+        #[cfg(feature = "redis")]
+        let limits = limits.share(settings).await?;
         let proxy = settings.upstream.clone().map(|upstream| {
             let proxy = Proxy::new(upstream, settings.upstream_timeout);
             Arc::new(proxy)

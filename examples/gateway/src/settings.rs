@@ -30,6 +30,9 @@ pub struct Settings {
     pub tokens: Option<Vec<TokenEntry>>,
     /// Rows of the tables, `None` for as many as the tokens ask for.
     pub table: Option<TableSize>,
+    /// The store through which limits are shared, `None` to decide in this process.
+    #[cfg(feature = "redis")]
+    pub store: Option<crate::store::StoreSettings>,
 }
 
 impl Default for Settings {
@@ -46,6 +49,8 @@ impl Default for Settings {
             policy: PolicyFile::default(),
             tokens: None,
             table: None,
+            #[cfg(feature = "redis")]
+            store: None,
         }
     }
 }

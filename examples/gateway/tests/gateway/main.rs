@@ -13,4 +13,6 @@ mod reload;
 mod rig;
 mod slow;
 mod smuggling;
+#[cfg(feature = "redis")]
+mod store;
 mod tls;

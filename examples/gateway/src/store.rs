@@ -1,0 +1,151 @@
+//! Who decides: the limiter of this process, or one whose counts several gateways share.
+
+use limiter_host::awaited::{DecideAsync, Step};
+use limiter_host::core::{Decision, Now, Outage, Policy, Request};
+use limiter_host::{Concurrent, Decide as _};
+use std::fmt;
+use std::sync::Arc;
+
+#[cfg(feature = "redis")]
+pub use self::shared::StoreSettings;
+
+/// Who decides.
+pub(crate) enum Decider {
+    /// This process alone.
+    Here(Arc<Concurrent>),
+    /// All gateways on one store together.
+    #[cfg(feature = "redis")]
+    Store(limiter_host::RedisLimiter),
+}
+
+/// A future on its way to a store; without one there is none.
+#[cfg(feature = "redis")]
+type Trip<T> = std::pin::Pin<Box<dyn Future<Output = T> + Send>>;
+#[cfg(not(feature = "redis"))]
+type Trip<T> = limiter_host::awaited::Never<T>;
+
+impl DecideAsync for Decider {
+    type Decided = Decision;
+    type Deciding = Trip<Decision>;
+    type GivingBack = Trip<()>;
+
+    #[cfg_attr(
+        not(feature = "redis"),
+        expect(unused_variables, reason = "only a store looks at the credential")
+    )]
+    fn decide(
+        &self,
+        request: &Request,
+        credential: Option<&[u8]>,
+        now: Now,
+    ) -> Step<Decision, Trip<Decision>> {
+        match self {
+            Self::Here(limiter) => Step::Done(limiter.check(request, now)),
+            #[cfg(feature = "redis")]
+            Self::Store(limiter) => limiter.decide(request, credential, now),
+        }
+    }
+
+    fn refuse(&self, request: &Request, outage: Outage) -> Decision {
+        match self {
+            Self::Here(limiter) => limiter.refuse_for(request, outage),
+            #[cfg(feature = "redis")]
+            Self::Store(limiter) => limiter.refuse_for(request, outage),
+        }
+    }
+
+    fn give_back(&self, decided: Decision, now: Now) -> Step<(), Trip<()>> {
+        match self {
+            Self::Here(limiter) => {
+                if let Some(receipt) = decided.into_receipt() {
+                    limiter.refund(receipt, now);
+                }
+                Step::Done(())
+            }
+            #[cfg(feature = "redis")]
+            Self::Store(limiter) => limiter.give_back(decided, now),
+        }
+    }
+
+    fn current_policy(&self) -> Policy {
+        match self {
+            Self::Here(limiter) => limiter.policy(),
+            #[cfg(feature = "redis")]
+            Self::Store(limiter) => limiter.policy(),
+        }
+    }
+}
+
+impl fmt::Debug for Decider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Here(_) => "Here(..)",
+            #[cfg(feature = "redis")]
+            Self::Store(_) => "Store(..)",
+        })
+    }
+}
+
+#[cfg(feature = "redis")]
+mod shared {
+    use super::Decider;
+    use crate::error::StartError;
+    use limiter_host::RedisLimiter;
+    use limiter_host::config::TokenEntry;
+    use limiter_host::core::{HashKey, Policy};
+    use limiter_host::redis::{ManageError, OnStoreFailure, RedisConfig};
+    use std::path::Path;
+
+    /// A store that gateways share, and the key under which all of them hash tokens.
+    #[derive(Clone, Debug)]
+    pub struct StoreSettings {
+        /// The store.
+        pub config: RedisConfig,
+        /// The key.
+        pub key: HashKey,
+    }
+
+    impl StoreSettings {
+        /// Reads the flags, and the file of the key.
+        ///
+        /// # Errors
+        ///
+        /// [`StartError`] for what is wrong.
+        pub fn new(url: &str, key: &Path, on_failure: OnStoreFailure) -> Result<Self, StartError> {
+            let config = RedisConfig::from_url(url).map_err(StartError::Store)?;
+            let wrong = |what: String| StartError::StoreKey {
+                file: key.display().to_string(),
+                what,
+            };
+            let bytes = std::fs::read(key).map_err(|error| wrong(error.to_string()))?;
+            let bytes = <[u8; 16]>::try_from(bytes);
+            let bytes = bytes.map_err(|_| wrong("a key has exactly 16 bytes".to_owned()))?;
+            Ok(Self {
+                config: config.on_store_failure(on_failure),
+                key: HashKey::new(bytes),
+            })
+        }
+
+        /// A limiter on the store that knows the tokens.
+        pub(crate) async fn connect(
+            &self,
+            policy: Policy,
+            tokens: &[TokenEntry],
+            capacity: usize,
+        ) -> Result<Decider, StartError> {
+            let config = self.config.clone().capacity(capacity);
+            let limiter = RedisLimiter::connect(policy, config);
+            let limiter = limiter.await.map_err(StartError::Store)?;
+            for entry in tokens {
+                let (token, registration) = entry.registration(&self.key);
+                match limiter.register(token, registration).await {
+                    Ok(_) => {}
+                    Err(ManageError::Refused(error)) => return Err(StartError::Register(error)),
+                    // OK because a new token asks nothing of the store.
+                    Err(_) => {}
+                }
+            }
+            Ok(Decider::Store(limiter))
+        }
+    }
+}
