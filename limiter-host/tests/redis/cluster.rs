@@ -63,20 +63,19 @@ async fn a_slot_that_moves_under_load_loses_no_count() {
             (admitted, failed)
         }
     });
-    for _ in 0..6 {
+    for _ in 0..2 {
         cluster.move_slot(slot);
     }
     done.store(true, Ordering::Relaxed);
     let (admitted, failed) = asker.await.expect("it does not panic");
     assert!(admitted > 0);
-    limiter_redis_servers::wait_until("the store is back", || {
-        limiter.store_statistics().available.then_some(())
+    // The nodes and the client take a moment to agree on where the slot is at last.
+    let runtime = tokio::runtime::Handle::current();
+    let quota = tokio::task::block_in_place(|| {
+        limiter_redis_servers::wait_until("the slot has settled", || {
+            runtime.block_on(limiter.peek(&post("a"), at(0))).quota()
+        })
     });
-    let quota = limiter
-        .peek(&post("a"), at(0))
-        .await
-        .quota()
-        .expect("a quota");
     let used = 100_000 - (quota.remaining + 1);
     assert!(
         (admitted..=admitted + failed).contains(&used),

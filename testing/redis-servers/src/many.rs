@@ -101,8 +101,16 @@ impl Cluster {
             migrate.extend(keys.iter().map(String::as_str));
             from.command(&migrate);
         }
-        for node in [to, from] {
+        let others = self.nodes.iter().filter(|node| node.port() != to.port());
+        for node in [to].into_iter().chain(others) {
             node.command(&["CLUSTER", "SETSLOT", &slot, "NODE", &to_id]);
+        }
+        for node in &self.nodes {
+            wait_until("all nodes know the slot's new owner", || {
+                let nodes = text(&node.command(&["CLUSTER", "NODES"]));
+                let mut owners = nodes.lines().filter(|line| owns(line, &slot));
+                owners.all(|line| line.starts_with(&to_id)).then_some(())
+            });
         }
     }
 }
