@@ -13,6 +13,8 @@ use std::collections::BTreeSet;
 /// A document, and what was found wrong with it.
 pub(super) struct Document<'t> {
     text: &'t str,
+    /// Where each line ends, in order: of many tokens each is asked for its line.
+    line_ends: Vec<usize>,
     format: Format,
     mistakes: RefCell<Vec<Mistake>>,
     /// Lines that could not be read: what was made of them is not judged.
@@ -29,6 +31,7 @@ impl<'t> Document<'t> {
         };
         let mut document = Self {
             text,
+            line_ends: text.match_indices('\n').map(|(at, _)| at).collect(),
             format,
             mistakes: RefCell::default(),
             broken: BTreeSet::new(),
@@ -61,8 +64,7 @@ impl<'t> Document<'t> {
 
     /// The line of a byte, counted from 1.
     pub(super) fn line(&self, at: usize) -> usize {
-        let before = self.text.as_bytes().get(..at).unwrap_or_default();
-        1 + before.iter().filter(|&&byte| byte == b'\n').count()
+        1 + self.line_ends.partition_point(|&end| end < at)
     }
 
     /// The column of a byte, in characters from 1; of a TOML file, where a line has one key, none.
