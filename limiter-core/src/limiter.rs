@@ -241,7 +241,8 @@ where
         &self.policy
     }
 
-    #[inline]
+    #[cfg_attr(target_pointer_width = "64", inline(always))]
+    #[cfg_attr(not(target_pointer_width = "64"), inline)]
     fn judge(&mut self, request: &Request, now: Now) -> Decision {
         if request.origin == Origin::Webhook {
             return Decision::EXEMPT;

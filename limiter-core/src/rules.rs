@@ -46,7 +46,8 @@ pub fn counts_daily(policy: &Policy, kind: Kind, request: &Request) -> bool {
 ///
 /// O1 and O2 come before this, and so does feeding the calendar (D6) with a `now` whose UTC has
 /// been held against the policy's floor. *O*(1); does not allocate or block.
-#[inline]
+#[cfg_attr(target_pointer_width = "64", inline(always))]
+#[cfg_attr(not(target_pointer_width = "64"), inline)]
 pub fn decide(
     policy: &Policy,
     calendar: &Calendar,
@@ -296,7 +297,8 @@ struct Excess<'a> {
 impl Excess<'_> {
     /// Refuses the request, unless the daily mode tolerates it (O4, O6, D3): the outcome, and the
     /// wait in milliseconds. Expects window and day settled; charges nothing.
-    #[inline]
+    #[cfg_attr(target_pointer_width = "64", inline(never))]
+    #[cfg_attr(not(target_pointer_width = "64"), inline)]
     fn judge(
         &mut self,
         policy: &Policy,
