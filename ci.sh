@@ -18,7 +18,14 @@ usage: ./ci.sh VERB...
   doc       documentation, warnings are errors
   browser   the gateway's page for operators in Chromium, its metrics in promtool; screenshots in target/screenshots
   firmware  images built, run in QEMU, measured against the baseline
+  counts    instructions of decisions on this host, against the baseline
   all       all of these, in this order
+
+not part of all:
+  bless-counts   makes the counts of now the baseline
+  bench          the limiter beside its peers: target/bench/summary.md, summary.json, plots; some minutes
+  bench-quick    the same, smaller
+  bench-publish  puts the last comparison into the READMEs and benches/results
 TEXT
 }
 
@@ -86,13 +93,42 @@ firmware() {
     (cd examples/firmware && cargo xtask ci)
 }
 
+# Compiled the same way everywhere: no instruction that plain x86-64 lacks, whatever this machine has.
+count() {
+    command -v valgrind >/dev/null || install valgrind
+    env -u RUSTFLAGS -u CARGO_ENCODED_RUSTFLAGS cargo run -q --profile bench -p limiter-counts -- "$@"
+}
+
+counts() { count; }
+bless_counts() { count --bless; }
+
+bench() {
+    # Counts are shown, and judged elsewhere.
+    count || true
+    cargo run -q --profile bench -p limiter-bench -- compare "$@"
+}
+
+bench_publish() {
+    cargo run -q --profile bench -p limiter-bench -- publish
+}
+
+install() {
+    local root=""
+    [ "$(id -u)" = 0 ] || root=sudo
+    $root apt-get update -q
+    $root apt-get install -qy --no-install-recommends "$@"
+}
+
 [ $# -gt 0 ] || { usage >&2; exit 2; }
 for verb in "$@"; do
     case $verb in
-        fmt | lint | redis | cross | doc | browser | firmware) "$verb" ;;
+        fmt | lint | redis | cross | doc | browser | firmware | counts | bench) "$verb" ;;
+        bench-quick) bench --quick ;;
+        bench-publish) bench_publish ;;
+        bless-counts) bless_counts ;;
         test) run_tests ;;
         # Each in a shell of its own: a list joined by && would switch `set -e` off inside the verbs.
-        all) for each in fmt lint test redis cross doc browser firmware; do echo "== $each"; ./ci.sh "$each"; done ;;
+        all) for each in fmt lint test redis cross doc browser firmware counts; do echo "== $each"; ./ci.sh "$each"; done ;;
         *) echo "ci.sh: unknown verb: $verb" >&2; usage >&2; exit 2 ;;
     esac
 done

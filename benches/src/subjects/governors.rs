@@ -1,0 +1,156 @@
+//! governor: the keyed stores, the hashers, and with the state that tells what remains.
+
+use super::{ID, LIMIT, TOKEN, each};
+use crate::clock::Virtual;
+use crate::measure::Subject;
+use foldhash::fast::RandomState as FoldHash;
+use governor::middleware::{NoOpMiddleware, StateInformationMiddleware};
+use governor::nanos::Nanos;
+use governor::state::keyed::{DashMapStateStore, KeyedStateStore};
+use governor::{Quota, RateLimiter};
+use std::hint::black_box;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What rows are compared with.
+pub const BASE: &str = "governor dashmap, StateInformationMiddleware";
+/// What writes are compared with.
+pub const TWO: &str = "two governors dashmap, StateInformationMiddleware";
+
+/// A keyed governor that tells what remains.
+pub type Informing<K> = RateLimiter<K, DashMapStateStore<K>, Virtual, StateInformationMiddleware>;
+
+/// [`LIMIT`] permits in two seconds.
+#[must_use]
+pub fn quota() -> Quota {
+    per(Duration::from_secs(2), LIMIT)
+}
+
+/// `permits` in `span`, all at once if they were saved.
+#[must_use]
+pub fn per(span: Duration, permits: u32) -> Quota {
+    let permits = NonZeroU32::new(permits).unwrap_or(NonZeroU32::MIN);
+    Quota::with_period(span / permits.get())
+        .unwrap_or(Quota::per_second(permits))
+        .allow_burst(permits)
+}
+
+/// All keyed forms, of which the one called [`BASE`] is among the first.
+#[must_use]
+pub fn keyed() -> Vec<Subject> {
+    let foldhash = FoldHash::default;
+    let dashmap = RateLimiter::dashmap_with_clock(quota(), Virtual::new());
+    let hashmap = RateLimiter::hashmap_with_clock(quota(), Virtual::new());
+    let dashmap_foldhash =
+        RateLimiter::dashmap_with_clock_and_hasher(quota(), Virtual::new(), foldhash());
+    let hashmap_foldhash =
+        RateLimiter::hashmap_with_clock_and_hasher(quota(), Virtual::new(), foldhash());
+    vec![
+        informing(BASE, TOKEN, informing_dashmap()),
+        plain("governor dashmap", LACKS, dashmap),
+        plain("governor dashmap, foldhash", LACKS_HASH, dashmap_foldhash),
+        plain("governor hashmap", LACKS, hashmap),
+        plain("governor hashmap, foldhash", LACKS_HASH, hashmap_foldhash),
+        of_id(),
+        allocating(),
+    ]
+}
+
+/// The limiter of [`BASE`].
+#[must_use]
+pub fn informing_dashmap() -> Informing<String> {
+    RateLimiter::dashmap_with_clock(quota(), Virtual::new()).with_middleware()
+}
+
+/// What a user of governor does for a window of tokens and a day of users: asks one limiter, then
+/// the other.
+#[must_use]
+pub fn two() -> Subject {
+    let window = informing_dashmap();
+    let per_day = per(Duration::from_secs(86_400), DAILY);
+    let day: Informing<String> =
+        RateLimiter::dashmap_with_clock(per_day, Virtual::new()).with_middleware();
+    Subject::shared(TWO, TOKEN, LACKS_TWO, move |steps| {
+        each(steps, |step| {
+            let left = window.check_key(&step.token).map(|state| {
+                let day = day.check_key(&step.user);
+                (
+                    state.remaining_burst_capacity(),
+                    day.map(|state| state.remaining_burst_capacity()),
+                )
+            });
+            black_box(&left);
+        });
+    })
+}
+
+fn plain<S>(
+    name: &str,
+    lacks: &'static str,
+    limiter: RateLimiter<String, S, Virtual, NoOpMiddleware<Nanos>>,
+) -> Subject
+where
+    S: KeyedStateStore<String> + Send + Sync + 'static,
+{
+    Subject::shared(name, TOKEN, lacks, move |steps| {
+        each(steps, |step| {
+            black_box(&limiter.check_key(&step.token));
+        });
+    })
+}
+
+fn informing<S>(
+    name: &str,
+    form: &'static str,
+    limiter: RateLimiter<String, S, Virtual, StateInformationMiddleware>,
+) -> Subject
+where
+    S: KeyedStateStore<String> + Send + Sync + 'static,
+{
+    Subject::shared(name, form, LACKS_INFORMING, move |steps| {
+        each(steps, |step| {
+            let state = limiter.check_key(&step.token);
+            black_box(&state.map(|state| state.remaining_burst_capacity()));
+        });
+    })
+}
+
+/// Keyed by a number that was hashed before: the store hashes it again.
+fn of_id() -> Subject {
+    let limiter: Informing<u64> =
+        RateLimiter::dashmap_with_clock(quota(), Virtual::new()).with_middleware();
+    Subject::shared(BASE, ID, LACKS_INFORMING, move |steps| {
+        each(steps, |step| {
+            let state = limiter.check_key(&step.id.as_u64());
+            black_box(&state.map(|state| state.remaining_burst_capacity()));
+        });
+    })
+}
+
+/// Keyed by strings, and asked by a caller who holds a `&str`, as from a header.
+fn allocating() -> Subject {
+    let limiter = Arc::new(informing_dashmap());
+    Subject::shared(BASE, "&str", LACKS_INFORMING, move |steps| {
+        each(steps, |step| {
+            let state = limiter.check_key(&step.token.as_str().to_owned());
+            black_box(&state.map(|state| state.remaining_burst_capacity()));
+        });
+    })
+}
+
+const LACKS: &str = "no day, block, remaining or reset; rows are never evicted";
+const LACKS_HASH: &str = "no day, block, remaining or reset; rows are never evicted; a hash that gives way to chosen tokens";
+const LACKS_INFORMING: &str = "no day, block or reset; rows are never evicted";
+const LACKS_TWO: &str = "a day is no calendar day; refused by the day, the window is charged all the same; no block or reset";
+
+/// So many that no run meets it.
+const DAILY: u32 = 1_000_000_000;
+
+/// As [`BASE`], with room for `tokens` from the start.
+#[must_use]
+pub fn reserved(tokens: usize) -> Subject {
+    let store = DashMapStateStore::with_capacity(tokens);
+    let limiter: Informing<String> = RateLimiter::new(quota(), store, Virtual::new());
+    informing(&format!("{BASE}, room reserved"), TOKEN, limiter)
+}
