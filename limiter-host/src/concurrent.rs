@@ -10,6 +10,7 @@
 //! | `decide`, `commit`, `charge` | any decision: load, let the core decide, swap in; what is done if that comes too late |
 //! | `row`, `table` | a token's words, and where they are |
 //! | `users` | a user's words, and where they are |
+//! | `spread` | how far apart the words are that cores change |
 //! | `calendar`, `policies` | what every decision reads and next to none changes |
 //! | `registry` | who is known: registering, evicting, revoking, under a lock |
 //! | `batch`, `views`, `counts` | many decisions at once; what operators read |
@@ -77,6 +78,7 @@ mod decide;
 mod policies;
 mod registry;
 mod row;
+mod spread;
 mod sync;
 mod table;
 mod users;
@@ -85,11 +87,13 @@ mod views;
 pub use self::batch::Located;
 pub use self::views::{Rows, Survey, TokenView};
 
+use self::admit::Not;
 use self::calendar::SharedCalendar;
 use self::counts::Counts;
 use self::policies::Policies;
 use self::registry::Registry;
 use self::row::{GONE, MAX_USER, swap};
+use self::spread::Spread;
 use self::sync::{Mutex, Ordering, lock};
 use self::table::Table;
 use self::users::UserRow;
@@ -114,8 +118,9 @@ use std::fmt;
 ///
 /// Deciding, looking and giving back are lock-free and allocate nothing; only a reading that
 /// changes the calendar, at midnight, takes a lock. Managing takes a lock that no decision waits
-/// for. All memory is allocated and written to by [`Concurrent::new`]: 40 bytes a token, 36 bytes a
-/// user, and 10 KiB.
+/// for. All memory is allocated and written to by [`Concurrent::new`]: 40 bytes for each of many
+/// tokens and 36 for each of many users; up to 180 and 148 where there are at most 13 000 of them,
+/// so that cores do not get into each other's way; and 10 KiB.
 ///
 /// ```
 /// use limiter_host::Concurrent;
@@ -144,7 +149,7 @@ pub struct Concurrent {
     calendar: SharedCalendar,
     policies: Policies,
     table: Table,
-    users: Box<[UserRow]>,
+    users: Spread<UserRow>,
     /// How many tokens may have a row.
     tokens: usize,
     counts: Counts,
@@ -162,7 +167,7 @@ impl Concurrent {
             calendar: SharedCalendar::new(),
             policies: Policies::new(policy),
             table: Table::new(tokens),
-            users: (0..users).map(|_| UserRow::vacant()).collect(),
+            users: Spread::new(users as usize, UserRow::vacant),
             tokens,
             counts: Counts::new(),
             registry: Mutex::new(Registry::new(users)),
@@ -249,12 +254,33 @@ impl Concurrent {
     fn check_at(&self, home: usize, request: &Request, now: Now) -> Decision {
         if let Some(token) = request.token
             && request.origin != Origin::Webhook
-            && let Ok(decision) = self.admit(token, home, request, now)
         {
-            self.counts.count(Outcome::Admitted);
-            return decision;
+            match self.admit(token, home, request, now) {
+                Ok(decision) => {
+                    self.counts.count(Outcome::Admitted);
+                    return decision;
+                }
+                Err(Not::YetCharged) => return self.check_again(token, home, request, now),
+                Err(Not::Unusual) => {}
+            }
         }
         self.check_slowly(home, request, now)
+    }
+
+    /// The same once another core's charge has come between, and until none does.
+    #[cold]
+    #[inline(never)]
+    fn check_again(&self, token: TokenId, home: usize, request: &Request, now: Now) -> Decision {
+        loop {
+            match self.admit(token, home, request, now) {
+                Ok(decision) => {
+                    self.counts.count(Outcome::Admitted);
+                    return decision;
+                }
+                Err(Not::YetCharged) => {}
+                Err(Not::Unusual) => return self.check_slowly(home, request, now),
+            }
+        }
     }
 
     #[inline(never)]
@@ -272,7 +298,7 @@ impl Concurrent {
         let token = receipt.token();
         while let Some(row) = self.table.find(self.table.home(token), token) {
             let lease = row.lease();
-            let bits = row.window.load(Ordering::Acquire);
+            let bits = row.state.window.load(Ordering::Acquire);
             if bits == GONE {
                 break;
             }
@@ -286,7 +312,7 @@ impl Concurrent {
             else {
                 break;
             };
-            if swap(&row.window, bits, window.to_bits()) {
+            if swap(&row.state.window, bits, window.to_bits()) {
                 return permits;
             }
         }
@@ -347,7 +373,5 @@ pub fn let_all_modify(modify: bool) {
     sync::checked::ALL_MODIFY.set(modify);
 }
 
-/// Bytes that the table takes for a row, at most.
-const TOKEN_BYTES: usize = 40;
 /// What keeps the number of buckets below 2^32.
 const MAX_TOKENS: usize = 1 << 28;

@@ -16,8 +16,8 @@ use limiter_core::{Decision, Now, Request, TokenId};
 
 /// Why a request was not admitted at once.
 pub(super) enum Not {
-    /// The token's window was charged by another meanwhile: the next attempt is likely to succeed,
-    /// since its memory is this core's now.
+    /// The token's window was charged by another meanwhile. The next attempt is likely to succeed,
+    /// since its cache line is this core's now.
     YetCharged,
     /// Something is unusual: it is for [`Concurrent::judge`].
     Unusual,
@@ -39,8 +39,8 @@ impl Concurrent {
         let row = self.table.find(home, id).ok_or(Not::Unusual)?;
         let lease = row.lease();
         let refills = self.calendar.steady(now).ok_or(Not::Unusual)?;
-        let abuse = row.abuse.load(Ordering::Acquire);
-        let window = row.window.load(Ordering::Acquire);
+        let abuse = row.state.abuse.load(Ordering::Acquire);
+        let window = row.state.window.load(Ordering::Acquire);
         let (mut user, mut day) = (None, None);
         if rules::counts_daily(policy, lease.terms().kind(), request) {
             let row = self.users.get(lease.user() as usize).ok_or(Not::Unusual)?;
@@ -60,7 +60,7 @@ impl Concurrent {
             day,
         };
         let charge = rules::admit(policy, refills, standing, request, now).ok_or(Not::Unusual)?;
-        if !swap(&row.window, window, charge.window.to_bits()) {
+        if !swap(&row.state.window, window, charge.window.to_bits()) {
             return Err(Not::YetCharged);
         }
         let charged = || Charged {

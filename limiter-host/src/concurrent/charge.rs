@@ -16,7 +16,7 @@ pub(super) struct Charged<'a> {
     pub(super) token: TokenId,
     pub(super) request: &'a Request,
     pub(super) now: Now,
-    pub(super) row: &'a Row,
+    pub(super) row: Row<'a>,
     pub(super) lease: Lease,
     /// The window's word before the charge.
     pub(super) before: u64,
@@ -92,7 +92,7 @@ impl Charged<'_> {
         let before = Window::from_bits(self.before).settle(now, self.policy.window_ms());
         let start = before.charge(now, cost).start();
         loop {
-            let bits = self.row.window.load(Ordering::Acquire);
+            let bits = self.row.state.window.load(Ordering::Acquire);
             let window = Window::from_bits(bits);
             if !window.is_open() || window.start() != start || !self.row.is_still(token, self.lease)
             {
@@ -103,7 +103,7 @@ impl Charged<'_> {
             } else {
                 window.give_back(cost)
             };
-            if swap(&self.row.window, bits, window_bits(less, token)) {
+            if swap(&self.row.state.window, bits, window_bits(less, token)) {
                 return;
             }
         }

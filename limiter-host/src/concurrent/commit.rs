@@ -22,7 +22,7 @@ impl Case<'_> {
         // Settling changes nothing that a later decision could tell, so it may stay alone.
         self.store_strikes(after)?;
         self.store_abuse(after, patience)?;
-        if !swap(&self.row.window, self.window, after.window.to_bits()) {
+        if !swap(&self.row.state.window, self.window, after.window.to_bits()) {
             return Err(Overtaken);
         }
         let Some(daily) = &self.daily else {
@@ -59,7 +59,7 @@ impl Case<'_> {
         self.store_strikes(after)?;
         if after.window != Window::from_bits(self.window)
             && !swap(
-                &self.row.window,
+                &self.row.state.window,
                 self.window,
                 window_bits(after.window, self.token.as_u64()),
             )
@@ -99,7 +99,7 @@ impl Case<'_> {
             };
         }
         let bits = abuse_bits(after.abuse, self.token.as_u64());
-        if swap(&self.row.abuse, self.abuse, bits) {
+        if swap(&self.row.state.abuse, self.abuse, bits) {
             Ok(())
         } else {
             Err(Overtaken)

@@ -19,7 +19,7 @@ pub(super) struct Case<'a> {
     pub(super) token: TokenId,
     pub(super) request: &'a Request,
     pub(super) now: Now,
-    pub(super) row: &'a Row,
+    pub(super) row: Row<'a>,
     pub(super) lease: Lease,
     /// The words of the row, as loaded.
     pub(super) window: u64,
@@ -107,8 +107,8 @@ impl Concurrent {
             return Ok(None);
         };
         let lease = row.lease();
-        let abuse = row.abuse.load(Ordering::Acquire);
-        let window = row.window.load(Ordering::Acquire);
+        let abuse = row.state.abuse.load(Ordering::Acquire);
+        let window = row.state.window.load(Ordering::Acquire);
         if lease.terms().is_revoked() || window == GONE {
             return Ok(None);
         }

@@ -129,9 +129,13 @@ impl Concurrent {
         let _registering = Registering::begin(self);
         let row = self.known(token).ok_or(UpdateError::UnknownToken)?;
         loop {
-            let bits = row.abuse.load(Ordering::Acquire);
+            let bits = row.state.abuse.load(Ordering::Acquire);
             if !Abuse::from_bits(bits).is_blocked()
-                || swap(&row.abuse, bits, abuse_bits(Abuse::CLEAN, token.as_u64()))
+                || swap(
+                    &row.state.abuse,
+                    bits,
+                    abuse_bits(Abuse::CLEAN, token.as_u64()),
+                )
             {
                 return Ok(());
             }
@@ -173,7 +177,7 @@ impl Concurrent {
         }
         // What is forgiven by now stays so, however long the new policy remembers (D3).
         let refills = self.calendar.read().refills();
-        for user in &self.users {
+        for user in self.users.iter() {
             loop {
                 let record = user.record();
                 let standing =
@@ -188,20 +192,20 @@ impl Concurrent {
     }
 
     /// The token's row, also if it is revoked.
-    fn row(&self, token: TokenId) -> Option<&Row> {
+    fn row(&self, token: TokenId) -> Option<Row<'_>> {
         let token = token.as_u64();
         self.table.find(self.table.home(token), token)
     }
 
     /// The row of a registered token that is not revoked.
-    pub(super) fn known(&self, token: TokenId) -> Option<&Row> {
+    pub(super) fn known(&self, token: TokenId) -> Option<Row<'_>> {
         self.row(token)
             .filter(|row| !row.lease().terms().is_revoked())
     }
 
-    fn occupied_rows(&self) -> impl Iterator<Item = &Row> {
+    fn occupied_rows(&self) -> impl Iterator<Item = Row<'_>> {
         let rows = (0..self.table.rows()).filter_map(|index| self.table.row(index));
-        rows.filter(|row| row.id.load(Ordering::Acquire) != 0)
+        rows.filter(|row| row.head.id.load(Ordering::Acquire) != 0)
     }
 }
 
@@ -225,7 +229,7 @@ impl<'a> Registering<'a> {
     /// Registers a token whose row is still there, live or revoked.
     fn again(
         &mut self,
-        row: &Row,
+        row: Row<'_>,
         registration: &Registration,
         terms: Terms,
     ) -> Result<Registered, RegisterError> {
@@ -251,7 +255,7 @@ impl<'a> Registering<'a> {
     }
 
     /// Resumes a revoked row with another user, who may take the old one's row.
-    fn change_user(&mut self, row: &Row, user: u64, terms: Terms) -> Result<(), RegisterError> {
+    fn change_user(&mut self, row: Row<'_>, user: u64, terms: Terms) -> Result<(), RegisterError> {
         let lease = row.lease();
         loop {
             let place = self
@@ -299,7 +303,7 @@ impl<'a> Registering<'a> {
 
     /// The token row to evict, if one must go, and the place of the user's row; `None` if there is
     /// no room for either. Changes nothing.
-    fn rooms_for(&mut self, user: u64, at: Instant) -> Option<(Option<&'a Row>, u32)> {
+    fn rooms_for(&mut self, user: u64, at: Instant) -> Option<(Option<Row<'a>>, u32)> {
         let full = self.registry.occupied >= self.limiter.tokens;
         // At first any idle row will do, if one must go at all. If that leaves no room for the
         // user, the idle row must be the last one of an unused user, who goes with it.
@@ -317,7 +321,7 @@ impl<'a> Registering<'a> {
     }
 
     /// An idle row that may be evicted (T2), if asked the last one of an unused user. *O*(rows).
-    fn find_idle(&mut self, at: Instant, with_user: bool) -> Option<&'a Row> {
+    fn find_idle(&mut self, at: Instant, with_user: bool) -> Option<Row<'a>> {
         let table = &self.limiter.table;
         let rows = table.rows();
         for _ in 0..rows {
@@ -325,7 +329,7 @@ impl<'a> Registering<'a> {
             let next = self.registry.hand + 1;
             self.registry.hand = if next < rows { next } else { 0 };
             let lease = row.lease();
-            if row.id.load(Ordering::Acquire) != 0
+            if row.head.id.load(Ordering::Acquire) != 0
                 && !lease.terms().is_pinned()
                 && is_idle(row, self.policy, at)
                 && (!with_user || self.goes_with_user(lease))
@@ -358,7 +362,8 @@ impl<'a> Registering<'a> {
         if self.registry.users.id(place) != user {
             let refills = limiter.calendar.read().refills();
             let unused = |day, strikes| rules::is_unused_user(policy, day, strikes, refills);
-            if !limiter.users[place as usize].take_over(unused) {
+            let row = limiter.users.get(place as usize);
+            if !row.is_some_and(|row| row.take_over(unused)) {
                 return false;
             }
             if self.registry.users.enter(place, user) {
@@ -370,8 +375,8 @@ impl<'a> Registering<'a> {
     }
 
     /// Takes the row from its token; says no if it is not idle, or is used at this very moment.
-    fn vacate(&mut self, row: &Row, at: Instant) -> bool {
-        let (token, lease) = (row.id.load(Ordering::Relaxed), row.lease());
+    fn vacate(&mut self, row: Row<'_>, at: Instant) -> bool {
+        let (token, lease) = (row.head.id.load(Ordering::Relaxed), row.lease());
         let policy = self.policy;
         if !row.vacate(|window, abuse| rules::is_idle_token(policy, window, abuse, at)) {
             return false;
@@ -385,9 +390,9 @@ impl<'a> Registering<'a> {
 }
 
 /// Whether nothing is left of a token's row (T2), pins aside.
-fn is_idle(row: &Row, policy: &Policy, at: Instant) -> bool {
-    let window = Window::from_bits(row.window.load(Ordering::Acquire));
-    let abuse = Abuse::from_bits(row.abuse.load(Ordering::Acquire));
+fn is_idle(row: Row<'_>, policy: &Policy, at: Instant) -> bool {
+    let window = Window::from_bits(row.state.window.load(Ordering::Acquire));
+    let abuse = Abuse::from_bits(row.state.abuse.load(Ordering::Acquire));
     rules::is_idle_token(policy, window, abuse, at)
 }
 

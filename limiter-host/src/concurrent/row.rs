@@ -16,32 +16,56 @@ use limiter_core::abuse::Abuse;
 use limiter_core::limiter::Terms;
 use limiter_core::window::Window;
 
-pub(super) struct Row {
+/// The two words that tell whose the row is: read by all cores, and next to never written.
+pub(super) struct Head {
     pub(super) id: AtomicU64,
     lease: AtomicU64,
+}
+
+/// The two words that decisions change.
+#[repr(align(16))]
+pub(super) struct State {
     pub(super) abuse: AtomicU64,
     pub(super) window: AtomicU64,
 }
 
-impl Row {
-    /// A row that holds nothing. No word is 0 throughout, so that all its memory is written to.
+/// The two halves of a row, which are kept apart: looking for a token does not touch what cores
+/// change.
+#[derive(Clone, Copy)]
+pub(super) struct Row<'a> {
+    pub(super) head: &'a Head,
+    pub(super) state: &'a State,
+}
+
+impl Head {
+    /// The half of a row that holds nothing. Its memory is written to, not only reserved, since the
+    /// lease is not 0.
     pub(super) fn vacant() -> Self {
         Self {
             id: AtomicU64::new(0),
             lease: AtomicU64::new(Lease::VACANT.0),
+        }
+    }
+}
+
+impl State {
+    pub(super) fn vacant() -> Self {
+        Self {
             abuse: AtomicU64::new(LEAVING),
             window: AtomicU64::new(GONE),
         }
     }
+}
 
+impl Row<'_> {
     #[inline]
-    pub(super) fn lease(&self) -> Lease {
-        Lease(self.lease.load(Ordering::Acquire))
+    pub(super) fn lease(self) -> Lease {
+        Lease(self.head.lease.load(Ordering::Acquire))
     }
 
     /// By the holder of the registry's lock alone.
-    pub(super) fn set_lease(&self, lease: Lease) {
-        self.lease.store(lease.0, Ordering::Release);
+    pub(super) fn set_lease(self, lease: Lease) {
+        self.head.lease.store(lease.0, Ordering::Release);
     }
 
     /// Whether the row is still the token's, in the tenancy in which `lease` was read.
@@ -49,37 +73,37 @@ impl Row {
     /// What was loaded from the row after `lease` and before this, with acquire ordering, is then
     /// the token's own.
     #[inline]
-    pub(super) fn is_still(&self, token: u64, lease: Lease) -> bool {
-        self.id.load(Ordering::Acquire) == token && self.lease().same_tenancy(lease)
+    pub(super) fn is_still(self, token: u64, lease: Lease) -> bool {
+        self.head.id.load(Ordering::Acquire) == token && self.lease().same_tenancy(lease)
     }
 
     /// Gives a vacant row to a token.
-    pub(super) fn take(&self, token: u64, terms: Terms, user: u32) {
-        self.abuse.store(clean(token), Ordering::Release);
+    pub(super) fn take(self, token: u64, terms: Terms, user: u32) {
+        self.state.abuse.store(clean(token), Ordering::Release);
         self.set_lease(Lease::new(terms, user, self.lease().tenancy() + 1));
-        self.window.store(closed(token), Ordering::Release);
-        self.id.store(token, Ordering::Release);
+        self.state.window.store(closed(token), Ordering::Release);
+        self.head.id.store(token, Ordering::Release);
     }
 
     /// Takes the row from an idle token; says no, and changes nothing, if it is not idle or is used
     /// at this very moment.
-    pub(super) fn vacate(&self, is_idle: impl Fn(Window, Abuse) -> bool) -> bool {
-        let abuse = self.abuse.load(Ordering::Acquire);
-        let window = self.window.load(Ordering::Acquire);
+    pub(super) fn vacate(self, is_idle: impl Fn(Window, Abuse) -> bool) -> bool {
+        let abuse = self.state.abuse.load(Ordering::Acquire);
+        let window = self.state.window.load(Ordering::Acquire);
         if !is_idle(Window::from_bits(window), Abuse::from_bits(abuse)) {
             return false;
         }
         // From here on nobody writes `abuse` but this.
-        if !swap(&self.abuse, abuse, LEAVING) {
+        if !swap(&self.state.abuse, abuse, LEAVING) {
             return false;
         }
         // From here on the token is unknown.
-        if !swap(&self.window, window, GONE) {
-            self.abuse.store(abuse, Ordering::Release);
+        if !swap(&self.state.window, window, GONE) {
+            self.state.abuse.store(abuse, Ordering::Release);
             return false;
         }
         self.set_lease(Lease::VACANT.in_tenancy(self.lease().tenancy() + 1));
-        self.id.store(0, Ordering::Release);
+        self.head.id.store(0, Ordering::Release);
         true
     }
 }
@@ -182,7 +206,6 @@ const TENANCY_SHIFT: u32 = Terms::BITS + 24;
 const _: () = {
     assert!(Terms::from_bits(1 << 26).is_revoked());
     assert!(TENANCY_SHIFT == 51);
-    assert!(size_of::<u64>() * 4 <= super::TOKEN_BYTES);
 };
 
 #[cfg(all(test, not(limiter_loom)))]
@@ -221,7 +244,11 @@ mod tests {
 
     #[test]
     fn a_row_that_is_taken_again_is_no_longer_the_first_tokens() {
-        let row = Row::vacant();
+        let (head, state) = (Head::vacant(), State::vacant());
+        let row = Row {
+            head: &head,
+            state: &state,
+        };
         row.take(7, terms(), 3);
         let lease = row.lease();
         assert!(row.is_still(7, lease));
@@ -235,19 +262,23 @@ mod tests {
 
     #[test]
     fn a_row_in_use_is_not_taken_and_stays_as_it_is() {
-        let row = Row::vacant();
+        let (head, state) = (Head::vacant(), State::vacant());
+        let row = Row {
+            head: &head,
+            state: &state,
+        };
         row.take(7, terms(), 3);
         let (window, abuse) = (
-            row.window.load(Ordering::Relaxed),
-            row.abuse.load(Ordering::Relaxed),
+            row.state.window.load(Ordering::Relaxed),
+            row.state.abuse.load(Ordering::Relaxed),
         );
         assert!(!row.vacate(|_, _| false));
-        assert_eq!(row.window.load(Ordering::Relaxed), window);
+        assert_eq!(row.state.window.load(Ordering::Relaxed), window);
         // A charge between the look and the taking.
         let charged = Window::CLOSED.charge(Instant::ZERO, 1).to_bits();
-        assert!(!row.vacate(|_, _| swap(&row.window, window, charged)));
-        assert_eq!(row.window.load(Ordering::Relaxed), charged);
-        assert_eq!(row.abuse.load(Ordering::Relaxed), abuse);
+        assert!(!row.vacate(|_, _| swap(&row.state.window, window, charged)));
+        assert_eq!(row.state.window.load(Ordering::Relaxed), charged);
+        assert_eq!(row.state.abuse.load(Ordering::Relaxed), abuse);
         assert!(row.is_still(7, row.lease()));
     }
 }

@@ -8,19 +8,22 @@
 //!
 //! Looking up is lock-free. Rows are given and taken by the holder of the registry's lock.
 
-use super::row::Row;
+use super::row::{Head, Row, State};
+use super::spread::Spread;
 use super::sync::{AtomicU16, Ordering};
 use limiter_core::limiter::Terms;
 
 pub(super) struct Table {
     buckets: Box<[Bucket]>,
+    /// The other half of each row.
+    states: Spread<State>,
     /// For each bucket, how many buckets farther its tokens may be.
     reaches: Box<[AtomicU16]>,
 }
 
-/// Two cache lines.
-#[repr(align(128))]
-struct Bucket([Row; ROWS]);
+/// One cache line.
+#[repr(align(64))]
+struct Bucket([Head; ROWS]);
 
 impl Table {
     /// Rows for so many tokens and a quarter more, all written to once.
@@ -28,8 +31,9 @@ impl Table {
         let buckets = (tokens + tokens.div_ceil(4)).div_ceil(ROWS);
         Self {
             buckets: (0..buckets)
-                .map(|_| Bucket(std::array::from_fn(|_| Row::vacant())))
+                .map(|_| Bucket(std::array::from_fn(|_| Head::vacant())))
                 .collect(),
+            states: Spread::new(buckets * ROWS, State::vacant),
             reaches: (0..buckets).map(|_| AtomicU16::new(0)).collect(),
         }
     }
@@ -45,27 +49,40 @@ impl Table {
     /// Loads something of each cache line of a bucket, waiting for nothing.
     #[inline]
     pub(super) fn touch(&self, home: usize) {
-        if let Some(Bucket([first, _, third, _])) = self.buckets.get(home) {
+        if let (Some(Bucket([head, ..])), Some(state)) =
+            (self.buckets.get(home), self.states.get(home * ROWS))
+        {
             std::hint::black_box(
-                first.id.load(Ordering::Relaxed) ^ third.id.load(Ordering::Relaxed),
+                head.id.load(Ordering::Relaxed) ^ state.window.load(Ordering::Relaxed),
             );
         }
     }
 
     /// The row that holds an id, which is not 0, at the moment of looking.
     #[inline]
-    pub(super) fn find(&self, home: usize, id: u64) -> Option<&Row> {
-        let bucket = self.buckets.get(home)?;
-        match bucket.find(id) {
-            Some(row) => Some(row),
-            None => self.find_beyond(home, id),
+    pub(super) fn find(&self, home: usize, id: u64) -> Option<Row<'_>> {
+        let found = self.find_in(home, id);
+        if found.is_some() {
+            found
+        } else {
+            self.find_beyond(home, id)
         }
     }
 
+    #[inline]
+    fn find_in(&self, bucket: usize, id: u64) -> Option<Row<'_>> {
+        let Bucket(heads) = self.buckets.get(bucket)?;
+        let place = place_of(heads, id);
+        Some(Row {
+            head: heads.get(place)?,
+            state: self.states.get(bucket * ROWS + place)?,
+        })
+    }
+
     #[inline(never)]
-    fn find_beyond(&self, home: usize, id: u64) -> Option<&Row> {
-        let reach = usize::from(self.reaches[home].load(Ordering::Acquire));
-        (1..=reach).find_map(|distance| self.bucket(home, distance).find(id))
+    fn find_beyond(&self, home: usize, id: u64) -> Option<Row<'_>> {
+        let reach = usize::from(self.reaches.get(home)?.load(Ordering::Acquire));
+        (1..=reach).find_map(|distance| self.find_in(self.bucket(home, distance), id))
     }
 
     /// Gives a vacant row to a token that has none; says no if there is none within reach. By the
@@ -74,7 +91,7 @@ impl Table {
         let home = self.home(token);
         let farthest = self.buckets.len().min(1 + usize::from(u16::MAX));
         for distance in 0..farthest {
-            if let Some(row) = self.bucket(home, distance).find(0) {
+            if let Some(row) = self.find_in(self.bucket(home, distance), 0) {
                 self.extend_reach(home, distance);
                 row.take(token, terms, user);
                 return true;
@@ -87,13 +104,16 @@ impl Table {
     /// vacant now. By the holder of the registry's lock alone.
     pub(super) fn shorten_reach(&self, home: usize) {
         let reach = usize::from(self.reaches[home].load(Ordering::Relaxed));
-        let is_home = |row: &Row| {
-            let id = row.id.load(Ordering::Relaxed);
+        let is_home = |head: &Head| {
+            let id = head.id.load(Ordering::Relaxed);
             id != 0 && self.home(id) == home
         };
-        let needed = (1..=reach)
-            .rev()
-            .find(|&distance| self.bucket(home, distance).0.iter().any(is_home));
+        let needed = (1..=reach).rev().find(|&distance| {
+            self.buckets[self.bucket(home, distance)]
+                .0
+                .iter()
+                .any(is_home)
+        });
         self.set_reach(home, needed.unwrap_or(0));
     }
 
@@ -101,8 +121,11 @@ impl Table {
         self.buckets.len() * ROWS
     }
 
-    pub(super) fn row(&self, index: usize) -> Option<&Row> {
-        self.buckets.get(index / ROWS)?.0.get(index % ROWS)
+    pub(super) fn row(&self, index: usize) -> Option<Row<'_>> {
+        Some(Row {
+            head: self.buckets.get(index / ROWS)?.0.get(index % ROWS)?,
+            state: self.states.get(index)?,
+        })
     }
 
     /// The most rows that one look-up visits now. *O*(rows).
@@ -112,14 +135,15 @@ impl Table {
         longest.max().map_or(0, |reach| (reach + 1) * ROWS)
     }
 
-    fn bucket(&self, home: usize, distance: usize) -> &Bucket {
+    /// The bucket so far behind, around the end.
+    fn bucket(&self, home: usize, distance: usize) -> usize {
         let index = home + distance;
         let length = self.buckets.len();
-        &self.buckets[if index < length {
+        if index < length {
             index
         } else {
             index - length
-        }]
+        }
     }
 
     fn extend_reach(&self, home: usize, distance: usize) {
@@ -134,16 +158,13 @@ impl Table {
     }
 }
 
-impl Bucket {
-    /// Looks at all rows before it decides: where a token is among them cannot be predicted.
-    #[inline]
-    fn find(&self, id: u64) -> Option<&Row> {
-        let rows = self.0.each_ref();
-        let found = rows.map(|row| u32::from(row.id.load(Ordering::Acquire) == id));
-        let [a, b, c, d] = found;
-        let bits = a | b << 1 | c << 2 | d << 3;
-        self.0.get(bits.trailing_zeros() as usize)
-    }
+/// The first of the rows that holds an id, or none of them. Looks at all before it decides: where a
+/// token is among them cannot be predicted, and a wrong guess costs more than the looks.
+#[inline]
+fn place_of(heads: &[Head; ROWS], id: u64) -> usize {
+    let holds = |head: &Head| u32::from(head.id.load(Ordering::Acquire) == id);
+    let [a, b, c, d] = heads.each_ref().map(holds);
+    (a | b << 1 | c << 2 | d << 3).trailing_zeros() as usize
 }
 
 /// Rows of a bucket.
@@ -161,7 +182,7 @@ mod tests {
 
     fn finds(table: &Table, id: u64) -> bool {
         let row = table.find(table.home(id), id);
-        row.is_some_and(|row| row.id.load(Ordering::Relaxed) == id)
+        row.is_some_and(|row| row.head.id.load(Ordering::Relaxed) == id)
     }
 
     /// The same numbers every time, spread like keyed hashes.

@@ -89,7 +89,7 @@ impl Concurrent {
             ..Survey::default()
         };
         let (policy, refills) = (self.policies.current(), self.calendar.read().refills());
-        for user in &self.users {
+        for user in self.users.iter() {
             let standing = rules::standing_strikes(policy, user.record().strikes(), refills);
             survey.strikes += usize::from(standing.count());
             survey.users_with_strikes += usize::from(!standing.is_none());
@@ -98,12 +98,12 @@ impl Concurrent {
     }
 
     /// What a row holds, `None` if it is vacant or changed hands meanwhile.
-    pub(super) fn view(&self, row: &Row, now: Instant) -> Option<View> {
-        let id = NonZeroU64::new(row.id.load(Ordering::Acquire))?;
+    pub(super) fn view(&self, row: Row<'_>, now: Instant) -> Option<View> {
+        let id = NonZeroU64::new(row.head.id.load(Ordering::Acquire))?;
         let lease = row.lease();
         let policy = self.policies.current();
-        let bits = row.window.load(Ordering::Acquire);
-        let abuse = Abuse::from_bits(row.abuse.load(Ordering::Acquire));
+        let bits = row.state.window.load(Ordering::Acquire);
+        let abuse = Abuse::from_bits(row.state.abuse.load(Ordering::Acquire));
         let user = self.users.get(lease.user() as usize)?;
         let day = Day::from_bits(user.day.load(Ordering::Acquire));
         if bits == GONE || !row.is_still(id.get(), lease) {
@@ -136,7 +136,7 @@ impl Iterator for Rows<'_> {
     fn next(&mut self) -> Option<TokenView> {
         while let Some(row) = self.limiter.table.row(self.next) {
             self.next += 1;
-            if row.id.load(Ordering::Relaxed) == 0 {
+            if row.head.id.load(Ordering::Relaxed) == 0 {
                 continue;
             }
             // Nobody's row changes hands while the registry is locked.
