@@ -12,7 +12,7 @@ use limiter_core::{
 use limiter_host::Concurrent;
 use limiter_suite::{token, user};
 use std::num::NonZeroU32;
-use std::sync::Barrier;
+use std::sync::{Barrier, RwLock};
 use std::sync::atomic::{AtomicU64, Ordering};
 use tally::Tally;
 
@@ -97,15 +97,19 @@ fn together<T: Send>(work: impl Fn(usize) -> T + Sync) -> Vec<T> {
 fn a_window_admits_its_limit_and_no_more_while_time_goes_on_under_the_threads() {
     const LIMIT: u32 = 50;
     let limiter = limiter(policy(LIMIT, 1), 1);
-    let clock = AtomicU64::new(0);
+    // Held while a decision is made: a thread that is held up for a whole window would be a clock
+    // that steps back by so much, which may end a window early (W6) and begin another like it.
+    let clock = RwLock::new(0_u64);
     let tallies = together(|number| {
         let (mut random, mut tally) = (Random(number as u64), Tally::default());
-        for _ in 0..40_000 {
+        for n in 0..40_000 {
+            if n % 8 == 7 {
+                *clock.write().unwrap() += random.below(64);
+            }
             // Readings race by up to half a window.
             let skew = random.below(WINDOW_MS / 2);
-            let now = clock
-                .fetch_add(random.below(8), Ordering::Relaxed)
-                .saturating_sub(skew);
+            let clock = clock.read().unwrap();
+            let now = clock.saturating_sub(skew);
             let cost = 1 + random.below(3);
             let decision = limiter.check(&request(1, Method::Get, cost), at(now));
             tally.add(1, cost, now, &decision);
