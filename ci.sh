@@ -13,6 +13,7 @@ usage: ./ci.sh VERB...
   fmt       formatting of every workspace
   lint      clippy on all targets and features, warnings are errors
   test      all tests of the host workspace
+  loom      races on the limiter for all cores, every interleaving up to LOOM_MAX_PREEMPTIONS (3) preemptions
   redis     the limiter on Redis servers that the tests start
   cross     limiter-core for bare metal, every combination of its features
   doc       documentation, warnings are errors
@@ -42,6 +43,11 @@ lint() {
 # The README's command.
 run_tests() {
     cargo test --workspace --all-features
+}
+
+# A folder of its own: other flags would have everything built anew each time.
+loom() {
+    RUSTFLAGS="--cfg limiter_loom" cargo test --release -p limiter-host --test loom --target-dir target/loom
 }
 
 redis() {
@@ -122,13 +128,13 @@ install() {
 [ $# -gt 0 ] || { usage >&2; exit 2; }
 for verb in "$@"; do
     case $verb in
-        fmt | lint | redis | cross | doc | browser | firmware | counts | bench) "$verb" ;;
+        fmt | lint | loom | redis | cross | doc | browser | firmware | counts | bench) "$verb" ;;
         bench-quick) bench --quick ;;
         bench-publish) bench_publish ;;
         bless-counts) bless_counts ;;
         test) run_tests ;;
         # Each in a shell of its own: a list joined by && would switch `set -e` off inside the verbs.
-        all) for each in fmt lint test redis cross doc browser firmware counts; do echo "== $each"; ./ci.sh "$each"; done ;;
+        all) for each in fmt lint test loom redis cross doc browser firmware counts; do echo "== $each"; ./ci.sh "$each"; done ;;
         *) echo "ci.sh: unknown verb: $verb" >&2; usage >&2; exit 2 ;;
     esac
 done
