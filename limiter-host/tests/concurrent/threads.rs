@@ -12,8 +12,8 @@ use limiter_core::{
 use limiter_host::Concurrent;
 use limiter_suite::{token, user};
 use std::num::NonZeroU32;
-use std::sync::{Barrier, RwLock};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Barrier, RwLock};
 use tally::Tally;
 
 const THREADS: usize = 4;
