@@ -36,6 +36,8 @@ impl Concurrent {
         let policy = self.policies.current();
         let now = now.with_floor(policy.utc_floor());
         let id = token.as_u64();
+        // Both halves of the row at once: where memory is far, it is waited for once.
+        self.table.touch_state(home);
         let row = self.table.find(home, id).ok_or(Not::Unusual)?;
         let lease = row.lease();
         let refills = self.calendar.steady(now).ok_or(Not::Unusual)?;

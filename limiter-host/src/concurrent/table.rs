@@ -46,15 +46,20 @@ impl Table {
         (scaled >> 32) as usize
     }
 
-    /// Loads something of each cache line of a bucket, waiting for nothing.
+    /// Loads something of both halves of a bucket, waiting for nothing.
     #[inline]
     pub(super) fn touch(&self, home: usize) {
-        if let (Some(Bucket([head, ..])), Some(state)) =
-            (self.buckets.get(home), self.states.get(home * ROWS))
-        {
-            std::hint::black_box(
-                head.id.load(Ordering::Relaxed) ^ state.window.load(Ordering::Relaxed),
-            );
+        if let Some(Bucket([head, ..])) = self.buckets.get(home) {
+            std::hint::black_box(head.id.load(Ordering::Relaxed));
+        }
+        self.touch_state(home);
+    }
+
+    /// Loads something of the words that decisions change in a bucket, waiting for nothing.
+    #[inline]
+    pub(super) fn touch_state(&self, home: usize) {
+        if let Some(state) = self.states.get(home * ROWS) {
+            std::hint::black_box(state.window.load(Ordering::Relaxed));
         }
     }
 
