@@ -4,7 +4,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use limiter_host::core::{HashKey, Instant, Kind, Now, Plan, Policy, Registration};
-use limiter_host::{LimiterLayer, Locked, SharedClock};
+use limiter_host::{Concurrent, LimiterLayer, Locked, SharedClock};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::convert::Infallible;
@@ -99,4 +99,39 @@ fn allocates_for_the_header_map_and_a_large_number_alone() {
     let (number, _) = allocations(|| HeaderValue::from(9_999));
     assert_eq!(ask("GET"), map);
     assert_eq!(ask("POST"), map + number);
+}
+
+#[test]
+fn a_limiter_for_all_cores_decides_without_allocating() {
+    use limiter_host::core::{Method, Request};
+
+    let key = HashKey::new([7; 16]);
+    let limiter = Concurrent::new(Policy::pipedrive(), 8, 4);
+    let at = |ms| Now::new(Instant::from_millis(ms), None);
+    let registration = Registration::new(key.user(b"u"), Kind::ApiToken, Plan::ESSENTIAL);
+    let token = key.token(b"a1b2");
+    limiter.register(token, registration, at(0)).unwrap();
+    let requests = [Method::Get, Method::Post].map(|method| Request::new(token, method));
+    // The first one of a thread finds its place among the counts.
+    assert!(limiter.check(&requests[0], at(0)).is_admitted());
+    let (count, admitted) = allocations(|| {
+        let mut admitted = 0;
+        for ms in 0..100 {
+            // The second half comes on the next accounting day (D10).
+            let now = at(ms + ms / 50 * 86_400_000);
+            limiter.check_many(&requests, now, |_, decision| {
+                admitted += u32::from(decision.is_admitted());
+            });
+            let located = limiter.locate(token);
+            let decision = limiter.check_located(located, &requests[1], now);
+            admitted += u32::from(limiter.peek(&requests[0], now).is_admitted());
+            if let Some(receipt) = decision.into_receipt() {
+                admitted += limiter.refund(receipt, now).daily;
+            }
+        }
+        admitted
+    });
+    assert!((20..300).contains(&admitted), "{admitted}");
+    assert_eq!(count, 0);
+    assert_eq!(limiter.calendar().refills(), 1);
 }

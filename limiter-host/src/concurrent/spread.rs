@@ -45,6 +45,15 @@ impl<T> Spread<T> {
         values.get(place & self.mask)
     }
 
+    /// The value at a place, if others are beside it.
+    #[inline]
+    pub(super) fn neighbour(&self, place: usize) -> Option<&T> {
+        if self.mask == 0 {
+            return None;
+        }
+        self.get(place)
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
         (0..self.length).filter_map(|place| self.get(place))
     }
@@ -86,5 +95,7 @@ mod tests {
             at(1) - at(0)
         };
         assert_eq!((distance(FEW), distance(FEW + 1)), (128, 16));
+        let has_neighbours = |length| Spread::new(length, || 0_u128).neighbour(1).is_some();
+        assert!(!has_neighbours(FEW) && has_neighbours(FEW + 1));
     }
 }

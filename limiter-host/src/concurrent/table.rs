@@ -55,10 +55,11 @@ impl Table {
         self.touch_state(home);
     }
 
-    /// Loads something of the words that decisions change in a bucket, waiting for nothing.
+    /// Loads something of the words that decisions change in a bucket, waiting for nothing. Not where
+    /// they lie apart, since the line might be any token's.
     #[inline]
     pub(super) fn touch_state(&self, home: usize) {
-        if let Some(state) = self.states.get(home * ROWS) {
+        if let Some(state) = self.states.neighbour(home * ROWS) {
             std::hint::black_box(state.window.load(Ordering::Relaxed));
         }
     }
