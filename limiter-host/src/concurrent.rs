@@ -77,6 +77,8 @@ mod counts;
 mod decide;
 mod policies;
 mod registry;
+#[cfg(feature = "persist")]
+pub(crate) mod restart;
 mod row;
 mod spread;
 mod sync;

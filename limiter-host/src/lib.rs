@@ -12,6 +12,7 @@
 //! | `config` (feature `config`) | policies and tokens from TOML or JSON files, read again when they change |
 //! | `meters` (feature `metrics`) | `LimiterMetrics`: the limiter's numbers through the `metrics` facade |
 //! | `refusal_log` (features `tower`, `tracing`) | `RefusalLog`: refusals as events that cannot flood |
+//! | `persist` (feature `persist`) | `Durable`: daily counts that survive a power cut, in a directory |
 //! | `redis` (feature `redis`) | `RedisLimiter`: the limiter for many machines |
 //! | `resolver` (feature `resolver`) | tokens that are looked up where you keep them, when they are first seen |
 //! | `middleware` (feature `tower`) | `LimiterLayer`, for any tower, axum or hyper service |
@@ -26,6 +27,7 @@
 //! | `client-reqwest` | `client::PacerMiddleware`, for `reqwest-middleware` |
 //! | `config` | the module `config` |
 //! | `metrics` | the module `meters`; counts of the client |
+//! | `persist` | the module `persist` |
 //! | `redis` | the module `redis` |
 //! | `redis-tls` | TLS to the store, with the system's certificates |
 //! | `resolver` | the module `resolver` |
@@ -47,6 +49,8 @@ pub mod meters;
 #[cfg(feature = "tower")]
 pub mod middleware;
 pub mod origins;
+#[cfg(feature = "persist")]
+pub mod persist;
 #[cfg(feature = "redis")]
 pub mod redis;
 #[cfg(all(feature = "tower", feature = "tracing"))]

@@ -95,6 +95,13 @@ impl SharedCalendar {
         after
     }
 
+    /// Puts another calendar in the place of this one, for a restart.
+    #[cfg(feature = "persist")]
+    pub(super) fn replace(&self, calendar: &Calendar) {
+        let _writing = lock(&self.writer);
+        self.publish(calendar);
+    }
+
     /// By the holder of `writer` alone.
     fn publish(&self, calendar: &Calendar) {
         let next = self.version.load(Ordering::Relaxed).wrapping_add(1);

@@ -44,6 +44,34 @@ impl Registry {
         self.users.id(place)
     }
 
+    /// Whether a user has a row.
+    #[cfg(feature = "persist")]
+    pub(super) fn knows(&self, user: u64) -> bool {
+        self.users.find(user).is_some()
+    }
+
+    /// The user's place, given to him if he has none; `None` if no row was never used.
+    #[cfg(feature = "persist")]
+    pub(super) fn place_of(&mut self, user: u64) -> Option<u32> {
+        self.users.find(user).or_else(|| {
+            let place = self.users.find_room(|_, _| false)?;
+            self.users.enter(place, user);
+            Some(place)
+        })
+    }
+
+    /// Users' rows that were never used, of `rows` in all.
+    #[cfg(feature = "persist")]
+    pub(super) fn room(&self, rows: usize) -> usize {
+        rows.saturating_sub(self.users.occupied() as usize)
+    }
+
+    /// Rows that tokens have.
+    #[cfg(feature = "persist")]
+    pub(super) fn rows(&self) -> usize {
+        self.occupied
+    }
+
     pub(super) fn statistics(&self) -> Statistics {
         let mut statistics = Statistics::default();
         statistics.evicted_tokens = self.evicted_tokens;

@@ -69,6 +69,12 @@ impl Record {
         Strikes::from_bits(self.0 as u32)
     }
 
+    /// The number of the user who has the row.
+    #[cfg(feature = "persist")]
+    pub(super) fn tenancy(self) -> u64 {
+        self.0 >> 32
+    }
+
     fn with(self, strikes: Strikes) -> Self {
         Self((self.0 >> 32 << 32) | u64::from(strikes.to_bits()))
     }

@@ -1,0 +1,439 @@
+//! A limiter for all cores whose daily counts survive: what is charged is handed out once it is
+//! stored.
+//!
+//! The limiter decides and charges as always. What counts daily and goes beyond the user's bound is
+//! held back until an image is stored that covers it; if that fails the charge is given back, and
+//! the answer is `store_failed` (O8). So a window may have been opened by a charge that was given
+//! back, and the statistics count such a request twice, as admitted and as refused.
+
+use super::directory::{Directory, Flaw, Found, Storage};
+use super::state::{Claim, Counts, State};
+use super::waiting::Waiting;
+use super::writer;
+use crate::awaited::{DecideAsync, Never, Step};
+use crate::clock::SharedClock;
+use crate::concurrent::Concurrent;
+use limiter_core::clock::ClockError;
+use limiter_core::snapshot::Image;
+use limiter_core::{
+    Decision, HashKey, Now, OffTime, OnLostState, Outage, Policy, Request, Reserve, RestoreError,
+};
+use std::fmt;
+use std::io;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, JoinHandle};
+
+/// What is chosen once, at the start.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// How far ahead permits are reserved, and what happens while writes fail. By default 100, with
+    /// a write when 25 are left, and refusals.
+    pub reserve: Reserve,
+    /// What the first known UTC may do (R4); trusted by default.
+    pub off_time: OffTime,
+    /// What happens if nothing whole is found (R5); refusals by default.
+    pub on_lost_state: OnLostState,
+    /// Requests that may wait for the disk at once; more are refused `store_failed`. 0: nobody
+    /// waits. By default 10 000.
+    pub most_waiting: usize,
+    /// Is told of a failed write that follows one that succeeded. By default nothing is.
+    pub report: fn(&io::Error),
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            reserve: Reserve {
+                early: 25,
+                ..Reserve::DEFAULT
+            },
+            off_time: OffTime::Trust,
+            on_lost_state: OnLostState::Refuse,
+            most_waiting: 10_000,
+            report: |_| {},
+        }
+    }
+}
+
+/// A [`Concurrent`] whose daily counts, strikes and blocks survive the end of the process. Clones
+/// share one.
+///
+/// Register tokens at the limiter itself, and give this to the layer.
+#[derive(Clone, Debug)]
+pub struct Durable {
+    shared: Arc<Shared>,
+    warnings: Arc<[Warning]>,
+    writer: Arc<Writer>,
+}
+
+impl Durable {
+    /// Takes over what a directory holds, and starts to write there. The limiter must not have
+    /// decided yet; tokens may be registered before or after.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`]; nothing was written.
+    pub fn start(
+        limiter: Arc<Concurrent>,
+        directory: Directory,
+        options: Options,
+        key: HashKey,
+        clock: SharedClock,
+    ) -> Result<Self, StartError> {
+        let found = directory.load(&key);
+        Self::start_with(limiter, found, directory, options, key, clock)
+    }
+
+    /// The same with a storage of another kind, and what was found there.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`].
+    pub fn start_with(
+        limiter: Arc<Concurrent>,
+        found: Found,
+        mut storage: impl Storage,
+        options: Options,
+        key: HashKey,
+        clock: SharedClock,
+    ) -> Result<Self, StartError> {
+        let now = clock.now().map_err(StartError::Clock)?;
+        let (_, users) = limiter.capacity();
+        let mut state = State::new(users);
+        let mut warnings = Vec::new();
+        match found {
+            Found::Nothing => {}
+            Found::Whole { image, flaws } => {
+                let image = Image::verify(&image, &key).map_err(StartError::Restore)?;
+                let restored = limiter
+                    .take_over(&image, options.off_time, now)
+                    .map_err(StartError::Restore)?;
+                state.number = restored.number;
+                let calendar = &image.header().calendar;
+                state.stored_day = Some((calendar.day, calendar.refills));
+                warnings.extend(flaws.into_iter().map(|flaw| Warning::Older {
+                    flaw,
+                    number: restored.number,
+                    permits: options.reserve.ahead.get(),
+                }));
+            }
+            Found::Broken { flaws } => {
+                let refuses = options.on_lost_state == OnLostState::Refuse;
+                if refuses {
+                    limiter.lose_counts();
+                }
+                warnings.extend(
+                    flaws
+                        .into_iter()
+                        .map(|flaw| Warning::Lost { flaw, refuses }),
+                );
+            }
+        }
+        let lost = limiter.calendar().is_lost();
+        state.due = lost;
+        let shared = Arc::new(Shared {
+            limiter,
+            options,
+            key,
+            clock,
+            lost: AtomicBool::new(lost),
+            state: Mutex::new(state),
+            work: Condvar::new(),
+        });
+        let writing = Arc::clone(&shared);
+        let thread = thread::Builder::new()
+            .name("limiter-persist".to_owned())
+            .spawn(move || writer::run(&writing, &mut storage))
+            .map_err(StartError::Thread)?;
+        Ok(Self {
+            writer: Arc::new(Writer {
+                shared: Arc::clone(&shared),
+                thread: Mutex::new(Some(thread)),
+            }),
+            warnings: warnings.into(),
+            shared,
+        })
+    }
+
+    /// What was wrong with what was found.
+    #[must_use]
+    pub fn warnings(&self) -> &[Warning] {
+        &self.warnings
+    }
+
+    /// The limiter.
+    #[must_use]
+    pub fn limiter(&self) -> &Arc<Concurrent> {
+        &self.shared.limiter
+    }
+
+    /// How the writes went.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.shared.lock().counts
+    }
+
+    /// Decides a request, and blocks the thread while its permits are being stored.
+    pub fn check(&self, request: &Request, now: Now) -> Decision {
+        match self.decide(request, None, now) {
+            Step::Done(decision) => decision,
+            Step::Awaits(mut waiting) => {
+                let waker = Waker::from(Arc::new(Unpark(thread::current())));
+                let mut context = Context::from_waker(&waker);
+                loop {
+                    match Pin::new(&mut waiting).poll(&mut context) {
+                        Poll::Ready(decision) => return decision,
+                        Poll::Pending => thread::park(),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Writes a last image, with exact counts, and ends the writer: a restart from it costs nobody
+    /// a permit. From now on what counts daily is refused `store_failed`. Blocks until the image is
+    /// stored; the last clone does the same when it is dropped.
+    ///
+    /// # Errors
+    ///
+    /// The system's word if the image could not be stored: then what was reserved is lost. The
+    /// second call does nothing.
+    pub fn close(&self) -> io::Result<()> {
+        self.writer.close()
+    }
+}
+
+impl DecideAsync for Durable {
+    type Decided = Decision;
+    type Deciding = Waiting;
+    type GivingBack = Never<()>;
+
+    fn decide(&self, request: &Request, _: Option<&[u8]>, now: Now) -> Step<Decision, Waiting> {
+        let shared = &self.shared;
+        if shared.lost.load(Ordering::Relaxed)
+            && let Some(decision) = shared.refuse_lost(request, now)
+        {
+            return Step::Done(decision);
+        }
+        let decision = shared.limiter.check(request, now);
+        let Some(claim) = shared.claim(&decision) else {
+            return Step::Done(decision);
+        };
+        let mut state = shared.lock();
+        if state.covers(&claim) {
+            if state.is_low(&claim, shared.limiter.policy(), &shared.options) {
+                state.due = true;
+                shared.work.notify_one();
+            }
+            return Step::Done(decision);
+        }
+        let mut waiting = Waiting {
+            shared: Arc::clone(shared),
+            failures: state.counts.failed,
+            claim,
+            held: Some((decision, *request, now)),
+            counted: false,
+        };
+        if state.closed {
+            drop(state);
+            return Step::Done(waiting.give_up());
+        }
+        state.ask(&claim);
+        shared.work.notify_one();
+        if state.waiting >= shared.options.most_waiting {
+            state.counts.turned_away += 1;
+            drop(state);
+            return Step::Done(waiting.give_up());
+        }
+        state.waiting += 1;
+        drop(state);
+        waiting.counted = true;
+        Step::Awaits(waiting)
+    }
+
+    fn refuse(&self, request: &Request, outage: Outage) -> Decision {
+        self.shared.limiter.refuse_for(request, outage)
+    }
+
+    fn give_back(&self, decided: Decision, now: Now) -> Step<(), Never<()>> {
+        if let Some(receipt) = decided.into_receipt() {
+            self.shared.limiter.refund(receipt, now);
+        }
+        Step::Done(())
+    }
+
+    fn current_policy(&self) -> Policy {
+        *self.shared.limiter.policy()
+    }
+}
+
+/// What the limiter's clones, its waiting requests and its writer share.
+pub(super) struct Shared {
+    pub(super) limiter: Arc<Concurrent>,
+    pub(super) options: Options,
+    pub(super) key: HashKey,
+    pub(super) clock: SharedClock,
+    /// Whether the counts may be lost still.
+    lost: AtomicBool,
+    state: Mutex<State>,
+    pub(super) work: Condvar,
+}
+
+impl Shared {
+    /// A panic while it is held leaves nothing half-changed.
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn wait_for_work<'a>(&self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        self.work
+            .wait(state)
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// R5: refuses what counts daily while the counts are lost.
+    fn refuse_lost(&self, request: &Request, now: Now) -> Option<Decision> {
+        let decision = self.limiter.refuse_lost(request, now);
+        let calendar = self.limiter.calendar();
+        self.lost.store(calendar.is_lost(), Ordering::Relaxed);
+        let mut state = self.lock();
+        if decision.is_some() && state.stored_day != Some((calendar.day(), calendar.refills())) {
+            // An adoption must not be lost with the next crash, or this would never end.
+            state.due = true;
+            self.work.notify_one();
+        }
+        decision
+    }
+
+    /// What a decision charged to a user's day, if it did.
+    fn claim(&self, decision: &Decision) -> Option<Claim> {
+        let receipt = decision.receipt()?;
+        let (place, refills) = (receipt.user()?, receipt.refills());
+        let (day, tenancy) = self.limiter.day_at(place)?;
+        Some(Claim {
+            place,
+            tenancy,
+            refills,
+            cost: receipt.cost(),
+            used: (day.refills() == refills).then_some(day.used()),
+        })
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared")
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The writer's thread, ended with the last clone.
+#[derive(Debug)]
+struct Writer {
+    shared: Arc<Shared>,
+    thread: Mutex<Option<JoinHandle<io::Result<()>>>>,
+}
+
+impl Writer {
+    fn close(&self) -> io::Result<()> {
+        self.shared.lock().closing = true;
+        self.shared.work.notify_one();
+        let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        match thread.take().map(JoinHandle::join) {
+            None => Ok(()),
+            Some(Ok(result)) => result,
+            Some(Err(_)) => Err(io::Error::other("the writer has panicked")),
+        }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        // Nobody is left to be told.
+        let _ = self.close();
+    }
+}
+
+struct Unpark(thread::Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+/// Something that was not as it should be when the limiter started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Warning {
+    /// One generation is not whole; the other one was taken over.
+    Older {
+        /// What is wrong.
+        flaw: Flaw,
+        /// The number of the image that was taken over.
+        number: u64,
+        /// Permits that each user may get once more, if the other one was newer.
+        permits: u32,
+    },
+    /// Nothing whole was found.
+    Lost {
+        /// What is wrong.
+        flaw: Flaw,
+        /// Whether what counts daily is refused until the next day (R5).
+        refuses: bool,
+    },
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Older {
+                flaw,
+                number,
+                permits,
+            } => write!(
+                f,
+                "{flaw}; going on from image {number}: if the other one was newer, each user may \
+                 get up to {permits} permits a second time"
+            ),
+            Self::Lost {
+                flaw,
+                refuses: true,
+            } => write!(
+                f,
+                "{flaw}; no image is whole: requests that count daily are refused until the next day"
+            ),
+            Self::Lost { flaw, .. } => {
+                write!(f, "{flaw}; no image is whole: every count begins at 0")
+            }
+        }
+    }
+}
+
+/// Why a durable limiter did not start.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The clock could not be read.
+    Clock(ClockError),
+    /// The image does not fit the limiter, or that has decided already.
+    Restore(RestoreError),
+    /// The writer's thread could not be started.
+    Thread(io::Error),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Clock(error) => error.fmt(f),
+            Self::Restore(error) => error.fmt(f),
+            Self::Thread(error) => write!(f, "the writer cannot be started: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
