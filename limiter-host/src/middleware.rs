@@ -20,7 +20,7 @@ mod head;
 mod response;
 mod service;
 
-pub use self::body::LimitedBody;
+pub use self::body::{Answers, LimitedBody, OwnBody, SameBody};
 pub use self::credential::{ConflictingCredentials, credential};
 pub use self::future::LimitedFuture;
 pub use self::head::Head;
@@ -31,6 +31,7 @@ use limiter_core::http::Style;
 use limiter_core::{Decision, HashKey, Method, Origin, Request};
 use std::borrow::Cow;
 use std::fmt;
+use std::marker::PhantomData;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,8 +57,12 @@ use std::time::Duration;
 /// # let _ = layer;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub struct LimiterLayer<D> {
-    settings: Settings<D>,
+///
+/// `A` tells of what kind the answers' bodies are: [`OwnBody`], or [`SameBody`] after
+/// [`LimiterLayer::same_body`].
+pub struct LimiterLayer<D, A = OwnBody> {
+    settings: Arc<Settings<D>>,
+    answers: PhantomData<fn() -> A>,
 }
 
 impl<D> LimiterLayer<D> {
@@ -68,7 +73,7 @@ impl<D> LimiterLayer<D> {
     #[must_use]
     pub fn new(limiter: Arc<D>, key: HashKey, clock: SharedClock) -> Self {
         Self {
-            settings: Settings {
+            settings: Arc::new(Settings {
                 limiter,
                 key,
                 clock,
@@ -83,10 +88,13 @@ impl<D> LimiterLayer<D> {
                 jitter_s: 0,
                 shadow: false,
                 refund: false,
-            },
+            }),
+            answers: PhantomData,
         }
     }
+}
 
+impl<D, A> LimiterLayer<D, A> {
     /// Takes the credential from somewhere else than [`credential`] does; `None` where the request
     /// shows none. It is hashed and forgotten.
     #[must_use]
@@ -97,28 +105,28 @@ impl<D> LimiterLayer<D> {
         + Sync
         + 'static,
     ) -> Self {
-        self.settings.credential = Some(Arc::new(find));
+        self.change().credential = Some(Arc::new(find));
         self
     }
 
     /// Tells where a request comes from; [`PathOrigins`](crate::PathOrigins) knows by the path.
     #[must_use]
     pub fn origin(mut self, of: impl Fn(&Head<'_>) -> Origin + Send + Sync + 'static) -> Self {
-        self.settings.origin = Some(Arc::new(of));
+        self.change().origin = Some(Arc::new(of));
         self
     }
 
     /// Tells how many permits a request takes.
     #[must_use]
     pub fn cost(mut self, of: impl Fn(&Head<'_>) -> NonZeroU32 + Send + Sync + 'static) -> Self {
-        self.settings.cost = Some(Arc::new(of));
+        self.change().cost = Some(Arc::new(of));
         self
     }
 
     /// Tells as which method a request counts, for example a search by POST as a GET.
     #[must_use]
     pub fn method(mut self, of: impl Fn(&Head<'_>) -> Method + Send + Sync + 'static) -> Self {
-        self.settings.method = Some(Arc::new(of));
+        self.change().method = Some(Arc::new(of));
         self
     }
 
@@ -126,7 +134,8 @@ impl<D> LimiterLayer<D> {
     /// hooks that were given before.
     #[must_use]
     pub fn on_decision(mut self, hook: impl Fn(&Event<'_>) + Send + Sync + 'static) -> Self {
-        self.settings.hook = Some(match self.settings.hook.take() {
+        let settings = self.change();
+        settings.hook = Some(match settings.hook.take() {
             None => Arc::new(hook),
             Some(first) => Arc::new(move |event: &Event<'_>| {
                 first(event);
@@ -140,21 +149,21 @@ impl<D> LimiterLayer<D> {
     /// by default.
     #[must_use]
     pub fn time_decisions(mut self, time: bool) -> Self {
-        self.settings.stopwatch = time.then(Stopwatch::new);
+        self.change().stopwatch = time.then(Stopwatch::new);
         self
     }
 
     /// Adds the IETF fields, or answers with problem details (H3).
     #[must_use]
     pub fn style(mut self, style: Style) -> Self {
-        self.settings.style = style;
+        self.change().style = style;
         self
     }
 
     /// Whether the page's quota headers are sent (H1); they are, unless this says no.
     #[must_use]
     pub fn quota_headers(mut self, send: bool) -> Self {
-        self.settings.quota_headers = send;
+        self.change().quota_headers = send;
         self
     }
 
@@ -163,7 +172,7 @@ impl<D> LimiterLayer<D> {
     /// back together. Nobody is told to come back earlier than without it. Off by default.
     #[must_use]
     pub fn retry_jitter(mut self, most: Duration) -> Self {
-        self.settings.jitter_s = u32::try_from(most.as_secs()).unwrap_or(u32::MAX);
+        self.change().jitter_s = u32::try_from(most.as_secs()).unwrap_or(u32::MAX);
         self
     }
 
@@ -172,7 +181,7 @@ impl<D> LimiterLayer<D> {
     /// in the quota headers; `retry-after` is not sent.
     #[must_use]
     pub fn shadow(mut self, shadow: bool) -> Self {
-        self.settings.shadow = shadow;
+        self.change().shadow = shadow;
         self
     }
 
@@ -180,20 +189,37 @@ impl<D> LimiterLayer<D> {
     /// or above, or fails. The headers of that answer are those of the decision, before the refund.
     #[must_use]
     pub fn refund_on_5xx(mut self, refund: bool) -> Self {
-        self.settings.refund = refund;
+        self.change().refund = refund;
         self
+    }
+
+    /// Answers with bodies of the service's own type, which must be made of a `&'static str` as
+    /// those of axum and `http_body_util::Full` are. It spares a wrapper, and axum the box that it
+    /// puts a foreign body into.
+    #[must_use]
+    pub fn same_body(self) -> LimiterLayer<D, SameBody> {
+        LimiterLayer {
+            settings: self.settings,
+            answers: PhantomData,
+        }
+    }
+
+    /// The settings, to be changed before a service shares them.
+    fn change(&mut self) -> &mut Settings<D> {
+        Arc::make_mut(&mut self.settings)
     }
 }
 
-impl<D> Clone for LimiterLayer<D> {
+impl<D, A> Clone for LimiterLayer<D, A> {
     fn clone(&self) -> Self {
         Self {
-            settings: self.settings.clone(),
+            settings: Arc::clone(&self.settings),
+            answers: PhantomData,
         }
     }
 }
 
-impl<D> fmt::Debug for LimiterLayer<D> {
+impl<D, A> fmt::Debug for LimiterLayer<D, A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LimiterLayer")
             .field("style", &self.settings.style)
@@ -202,11 +228,11 @@ impl<D> fmt::Debug for LimiterLayer<D> {
     }
 }
 
-impl<S, D> tower_layer::Layer<S> for LimiterLayer<D> {
-    type Service = Limited<S, D>;
+impl<S, D, A> tower_layer::Layer<S> for LimiterLayer<D, A> {
+    type Service = Limited<S, D, A>;
 
-    fn layer(&self, inner: S) -> Limited<S, D> {
-        Limited::new(inner, Arc::new(self.settings.clone()))
+    fn layer(&self, inner: S) -> Limited<S, D, A> {
+        Limited::new(inner, Arc::clone(&self.settings))
     }
 }
 

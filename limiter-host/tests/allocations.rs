@@ -65,7 +65,7 @@ fn allocations<T>(work: impl FnOnce() -> T) -> (usize, T) {
 }
 
 #[test]
-fn allocates_for_the_header_map_and_a_large_number_alone() {
+fn allocates_for_the_header_map_alone() {
     let key = HashKey::new([7; 16]);
     let limiter = Arc::new(Locked::new(Policy::pipedrive(), 4, 4));
     let now = Now::new(Instant::ZERO, None);
@@ -96,9 +96,8 @@ fn allocates_for_the_header_map_and_a_large_number_alone() {
         headers
     });
     assert_eq!(headers.len(), 4);
-    let (number, _) = allocations(|| HeaderValue::from(9_999));
     assert_eq!(ask("GET"), map);
-    assert_eq!(ask("POST"), map + number);
+    assert_eq!(ask("POST"), map);
 }
 
 #[test]

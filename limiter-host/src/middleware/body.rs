@@ -23,13 +23,63 @@ pin_project! {
     }
 }
 
+/// Of what kind the bodies of a layer's answers are.
+pub trait Answers<B> {
+    /// The body of every answer.
+    type Body;
+
+    /// The body of the service's answer.
+    fn service(body: B) -> Self::Body;
+
+    /// The text of a refusal.
+    fn refusal(text: &'static str) -> Self::Body;
+}
+
+/// Bodies are [`LimitedBody`]: whatever the service's body, if its data is made of text.
+#[derive(Debug)]
+pub enum OwnBody {}
+
+/// Bodies are of the service's own type, if it is made of text.
+#[derive(Debug)]
+pub enum SameBody {}
+
+impl<B> Answers<B> for OwnBody
+where
+    B: Body,
+    B::Data: From<&'static str>,
+{
+    type Body = LimitedBody<B>;
+
+    #[inline]
+    fn service(body: B) -> LimitedBody<B> {
+        LimitedBody::service(body)
+    }
+
+    fn refusal(text: &'static str) -> LimitedBody<B> {
+        LimitedBody::refusal(text)
+    }
+}
+
+impl<B: Body + From<&'static str>> Answers<B> for SameBody {
+    type Body = B;
+
+    #[inline]
+    fn service(body: B) -> B {
+        body
+    }
+
+    fn refusal(text: &'static str) -> B {
+        text.into()
+    }
+}
+
 impl<B> LimitedBody<B> {
-    pub(super) const fn service(body: B) -> Self {
+    const fn service(body: B) -> Self {
         let kind = Kind::Service { body };
         Self { kind }
     }
 
-    pub(super) const fn refusal(text: &'static str) -> Self {
+    const fn refusal(text: &'static str) -> Self {
         let kind = Kind::Refusal { text: Some(text) };
         Self { kind }
     }

@@ -5,7 +5,7 @@
 //! is not, for then the limiter and the service behind it might each believe another.
 
 use super::head::Head;
-use http::header::{AUTHORIZATION, HeaderName};
+use http::header::{AUTHORIZATION, HeaderMap, HeaderName};
 use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
@@ -41,15 +41,10 @@ impl Error for ConflictingCredentials {}
 /// # Ok::<(), http::Error>(())
 /// ```
 pub fn credential<'a>(head: &Head<'a>) -> Result<Option<Cow<'a, [u8]>>, ConflictingCredentials> {
-    let headers = head.headers;
-    let in_header = headers.get_all(&TOKEN_FIELD).iter();
-    let in_header = in_header.map(|value| Cow::Borrowed(value.as_bytes().trim_ascii()));
-    let bearer = headers.get_all(&AUTHORIZATION).iter();
-    let bearer = bearer.filter_map(|value| bearer_token(value.as_bytes()).map(Cow::Borrowed));
     let in_query = head.uri.query().into_iter().flat_map(api_tokens);
 
     let mut found: Option<Cow<'a, [u8]>> = None;
-    for shown in in_header.chain(bearer).chain(in_query) {
+    for shown in in_headers(head.headers).map(Cow::Borrowed).chain(in_query) {
         match &found {
             _ if shown.is_empty() => {}
             None => found = Some(shown),
@@ -58,6 +53,20 @@ pub fn credential<'a>(head: &Head<'a>) -> Result<Option<Cow<'a, [u8]>>, Conflict
         }
     }
     Ok(found)
+}
+
+/// The credentials in all fields of either name: one walk over the few fields of a request, which
+/// takes less than hashing two names.
+fn in_headers(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+    headers.iter().filter_map(|(name, value)| {
+        if *name == AUTHORIZATION {
+            bearer_token(value.as_bytes())
+        } else if *name == TOKEN_FIELD {
+            Some(value.as_bytes().trim_ascii())
+        } else {
+            None
+        }
+    })
 }
 
 /// What follows the scheme in `Bearer T`.

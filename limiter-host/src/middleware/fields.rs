@@ -1,12 +1,11 @@
 //! The page's quota headers without an allocation for the numbers that are usual.
 //!
 //! The core renders headers into fixed buffers; `http` wants values that own or are static. Numbers
-//! below 1000 are static here, and names are made once, which halves the layer's cost on the
-//! admitted path. A test holds this file against the core's own rendering.
+//! up to 9999, the most that is left of the preset's day, are static here, and names are made once,
+//! which halves the layer's cost on the admitted path. A test holds this file against the core's own rendering.
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use limiter_core::Quota;
-use limiter_core::http::seconds;
 
 /// Puts the headers of H1 into the map, in the place of any that are there.
 pub(super) fn write_quota(into: &mut HeaderMap, quota: &Quota) {
@@ -32,50 +31,58 @@ pub(super) fn value(number: u32) -> HeaderValue {
     }
 }
 
-/// The digits of a number below 1000.
+/// The digits of a number below 10 000.
 fn small(number: u32) -> Option<&'static str> {
     let number = usize::try_from(number).ok()?;
     let (at, length) = match number {
         0..10 => (number, 1),
         10..100 => (10 + (number - 10) * 2, 2),
         100..1000 => (190 + (number - 100) * 3, 3),
+        1000..10_000 => (2_890 + (number - 1_000) * 4, 4),
         _ => return None,
     };
     DIGITS.get(at..at + length)
 }
 
-/// All numbers below 1000, one after the other.
-const DIGITS: &str = {
-    const BYTES: [u8; 2_890] = digits();
-    match std::str::from_utf8(&BYTES) {
+/// All numbers below 10 000, one after the other.
+static DIGITS: &str = {
+    const BYTES: &[u8; LENGTH] = &digits();
+    match std::str::from_utf8(BYTES) {
         Ok(digits) => digits,
         Err(_) => panic!("digits are ASCII"),
     }
 };
+const LENGTH: usize = 10 + 90 * 2 + 900 * 3 + 9_000 * 4;
 
-const fn digits() -> [u8; 2_890] {
-    let mut bytes = [b'0'; 2_890];
-    let (mut at, mut hundreds, mut tens, mut ones) = (0, b'0', b'0', b'0');
-    while at < bytes.len() {
-        if hundreds > b'0' {
-            bytes[at] = hundreds;
+const fn digits() -> [u8; LENGTH] {
+    let mut bytes = [b'0'; LENGTH];
+    // The digits of the number that is written, from the ones up.
+    let (mut at, mut number) = (0, [b'0'; 4]);
+    while at < LENGTH {
+        let mut digit = number.len();
+        while digit > 1 && number[digit - 1] == b'0' {
+            digit -= 1;
+        }
+        while digit > 0 {
+            digit -= 1;
+            bytes[at] = number[digit];
             at += 1;
         }
-        if hundreds > b'0' || tens > b'0' {
-            bytes[at] = tens;
-            at += 1;
+        while digit < number.len() && number[digit] == b'9' {
+            number[digit] = b'0';
+            digit += 1;
         }
-        bytes[at] = ones;
-        at += 1;
-        ones += 1;
-        if ones > b'9' {
-            (tens, ones) = (tens + 1, b'0');
-        }
-        if tens > b'9' {
-            (hundreds, tens) = (hundreds + 1, b'0');
+        if digit < number.len() {
+            number[digit] += 1;
         }
     }
     bytes
+}
+
+/// Seconds for a header, as the core has them (H2); with a processor's own division.
+#[inline]
+fn seconds(millis: u32) -> u32 {
+    millis.div_ceil(1_000).max(1)
 }
 
 const NAMES: [HeaderName; 4] = [
@@ -95,8 +102,15 @@ mod tests {
 
     #[test]
     fn writes_every_number_in_decimal() {
-        for number in (0..1_200).chain([9_999, 10_000, u32::MAX]) {
+        for number in (0..10_100).chain([u32::MAX]) {
             assert_eq!(value(number), number.to_string().as_str());
+        }
+    }
+
+    #[test]
+    fn rounds_seconds_as_the_core_does() {
+        for millis in (0..3_000).chain([86_399_999, u32::MAX - 1, u32::MAX]) {
+            assert_eq!(seconds(millis), limiter_core::http::seconds(millis));
         }
     }
 

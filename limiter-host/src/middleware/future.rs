@@ -5,7 +5,8 @@
 //! allocation where a look-up or another machine is waited for.
 
 use super::Settings;
-use super::body::LimitedBody;
+use super::body::{Answers, OwnBody};
+use super::response::report_plainly;
 use super::service::Verdict;
 use crate::awaited::DecideAsync;
 use crate::clock::Started;
@@ -13,6 +14,7 @@ use http::{Request, Response};
 use pin_project_lite::pin_project;
 use std::borrow::Borrow as _;
 use std::fmt;
+use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -23,24 +25,28 @@ pin_project! {
     ///
     /// Dropped while it waits for a decision, it leaves what [`DecideAsync`] says; the service has
     /// not been called. Dropped later, the request stays charged.
-    pub struct LimitedFuture<S, B, R, D>
+    pub struct LimitedFuture<S, B, R, D, A = OwnBody>
     where
         S: Service<Request<B>>,
         D: DecideAsync,
     {
         #[pin]
         state: State<S, B, R, D>,
-        settings: Arc<Settings<D>>,
+        // None where only the page's headers are left to be written: a count that all threads
+        // share is not touched for nothing.
+        settings: Option<Arc<Settings<D>>>,
+        answers: PhantomData<fn() -> A>,
     }
 }
 
 pin_project! {
     #[project = StateProjection]
-    pub(super) enum State<S, B, R, D>
+    enum State<S, B, R, D>
     where
         S: Service<Request<B>>,
         D: DecideAsync,
     {
+        // Without a decision nothing is reported.
         Passed { #[pin] future: S::Future, decided: Option<D::Decided> },
         Refused { response: Option<Response<&'static str>> },
         Deciding { waiting: Pin<Box<Deciding<S, B, D::Deciding>>> },
@@ -53,7 +59,7 @@ type Asked = (limiter_core::Request, Option<Started>);
 
 pin_project! {
     /// A request that waits for its decision, and the service that is ready for it.
-    pub(super) struct Deciding<S, B, F> {
+    struct Deciding<S, B, F> {
         #[pin]
         future: F,
         asked: Asked,
@@ -64,63 +70,72 @@ pin_project! {
 
 pin_project! {
     /// An answer that waits for a refund.
-    pub(super) struct GivingBack<A, F> {
+    struct GivingBack<T, F> {
         #[pin]
         future: F,
-        answer: Option<A>,
+        answer: Option<T>,
     }
 }
 
-impl<S, B, R, D> State<S, B, R, D>
+impl<S, B, R, D, A> LimitedFuture<S, B, R, D, A>
 where
     S: Service<Request<B>>,
     D: DecideAsync,
 {
-    pub(super) const fn passed(future: S::Future, decided: D::Decided) -> Self {
-        Self::Passed {
-            future,
-            decided: Some(decided),
+    #[inline]
+    pub(super) fn passed(
+        future: S::Future,
+        decided: D::Decided,
+        settings: &Arc<Settings<D>>,
+    ) -> Self {
+        let plain = settings.is_plain();
+        let reports = !plain || settings.quota_headers;
+        Self {
+            state: State::Passed {
+                future,
+                decided: reports.then_some(decided),
+            },
+            settings: (!plain).then(|| Arc::clone(settings)),
+            answers: PhantomData,
         }
     }
 
     pub(super) const fn refused(response: Response<&'static str>) -> Self {
-        Self::Refused {
-            response: Some(response),
+        Self {
+            state: State::Refused {
+                response: Some(response),
+            },
+            settings: None,
+            answers: PhantomData,
         }
     }
 
     pub(super) fn deciding(
         future: D::Deciding,
         asked: Asked,
-        inner: S,
-        request: Request<B>,
+        held: (S, Request<B>),
+        settings: &Arc<Settings<D>>,
     ) -> Self {
-        Self::Deciding {
-            waiting: Box::pin(Deciding {
-                future,
-                asked,
-                held: Some((inner, request)),
-            }),
+        let waiting = Box::pin(Deciding {
+            future,
+            asked,
+            held: Some(held),
+        });
+        Self {
+            state: State::Deciding { waiting },
+            settings: Some(Arc::clone(settings)),
+            answers: PhantomData,
         }
     }
 }
 
-impl<S, B, R, D> LimitedFuture<S, B, R, D>
-where
-    S: Service<Request<B>>,
-    D: DecideAsync,
-{
-    pub(super) const fn new(state: State<S, B, R, D>, settings: Arc<Settings<D>>) -> Self {
-        Self { state, settings }
-    }
-}
-
-impl<S, B, R, D> Future for LimitedFuture<S, B, R, D>
+impl<S, B, R, D, A> Future for LimitedFuture<S, B, R, D, A>
 where
     S: Service<Request<B>, Response = Response<R>>,
     D: DecideAsync,
+    A: Answers<R>,
 {
-    type Output = Result<Response<LimitedBody<R>>, S::Error>;
+    type Output = Result<Response<A::Body>, S::Error>;
 
     /// # Panics
     ///
@@ -131,20 +146,19 @@ where
             let next = match this.state.as_mut().project() {
                 StateProjection::Refused { response } => {
                     let response = response.take().expect(AGAIN);
-                    return Poll::Ready(Ok(response.map(LimitedBody::refusal)));
+                    return Poll::Ready(Ok(response.map(A::refusal)));
                 }
                 StateProjection::Passed { future, decided } => {
                     let mut answer = ready!(future.poll(context));
-                    let decided = decided.take();
-                    if let (Ok(response), Some(decided)) = (&mut answer, &decided) {
-                        this.settings
-                            .report(response.headers_mut(), decided.borrow());
+                    if let (Ok(response), Some(decided)) = (&mut answer, &*decided) {
+                        let headers = response.headers_mut();
+                        match &this.settings {
+                            Some(settings) => settings.report(headers, decided.borrow()),
+                            None => report_plainly(headers, decided.borrow()),
+                        }
                     }
-                    if !has_failed(&answer) {
-                        return Poll::Ready(answer.map(served));
-                    }
-                    let Some(future) = this.settings.give_back(decided) else {
-                        return Poll::Ready(answer.map(served));
+                    let Some(future) = refund(&answer, this.settings.as_deref(), decided) else {
+                        return Poll::Ready(answer.map(served::<A, R>));
                     };
                     let answer = Some(answer);
                     State::GivingBack {
@@ -156,16 +170,22 @@ where
                     let decided = ready!(deciding.future.poll(context));
                     let (mut inner, request) = deciding.held.take().expect(AGAIN);
                     let (asked, started) = deciding.asked;
-                    match this.settings.conclude(asked, decided.borrow(), *started) {
-                        Verdict::Pass => State::passed(inner.call(request), decided),
-                        Verdict::Answer(response) => State::refused(response),
+                    let settings = this.settings.as_ref().expect("it was kept for this");
+                    match settings.conclude(asked, decided.borrow(), *started) {
+                        Verdict::Pass => State::Passed {
+                            future: inner.call(request),
+                            decided: Some(decided),
+                        },
+                        Verdict::Answer(response) => State::Refused {
+                            response: Some(response),
+                        },
                     }
                 }
                 StateProjection::GivingBack { waiting } => {
                     let waiting = waiting.as_mut().project();
                     ready!(waiting.future.poll(context));
                     let answer = waiting.answer.take().expect(AGAIN);
-                    return Poll::Ready(answer.map(served));
+                    return Poll::Ready(answer.map(served::<A, R>));
                 }
             };
             this.state.set(next);
@@ -173,18 +193,25 @@ where
     }
 }
 
-fn served<R>(response: Response<R>) -> Response<LimitedBody<R>> {
-    response.map(LimitedBody::service)
+#[inline]
+fn served<A: Answers<R>, R>(response: Response<R>) -> Response<A::Body> {
+    response.map(A::service)
 }
 
-/// Whether the service failed, so that the request's permits may go back.
-fn has_failed<R, E>(answer: &Result<Response<R>, E>) -> bool {
-    answer
-        .as_ref()
-        .map_or(true, |response| response.status().is_server_error())
+/// Begins to give the permits of a request back whose service failed; the refund, if it takes time.
+#[inline]
+fn refund<R, E, D: DecideAsync>(
+    answer: &Result<Response<R>, E>,
+    settings: Option<&Settings<D>>,
+    decided: &mut Option<D::Decided>,
+) -> Option<D::GivingBack> {
+    match answer {
+        Ok(response) if !response.status().is_server_error() => None,
+        _ => settings?.give_back(decided.take()),
+    }
 }
 
-impl<S, B, R, D> fmt::Debug for LimitedFuture<S, B, R, D>
+impl<S, B, R, D, A> fmt::Debug for LimitedFuture<S, B, R, D, A>
 where
     S: Service<Request<B>>,
     D: DecideAsync,

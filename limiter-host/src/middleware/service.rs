@@ -1,44 +1,48 @@
 //! The service: decides, and answers or passes on.
 
 use super::credential::{ConflictingCredentials, credential};
-use super::future::{LimitedFuture, State};
+use super::future::LimitedFuture;
 use super::head::Head;
 use super::response::conflict;
-use super::{Event, Settings};
+use super::{Answers, Event, OwnBody, Settings};
 use crate::awaited::{DecideAsync, Step};
 use crate::clock::{Started, Stopwatch};
 use http::{Request, Response};
-use http_body::Body;
+use limiter_core::http::Style;
 use limiter_core::{Method, Origin, Outage};
 use std::borrow::{Borrow as _, Cow};
 use std::fmt;
+use std::marker::PhantomData;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use tower_service::Service;
 
 /// A service behind a limiter; built by [`LimiterLayer`](super::LimiterLayer).
-pub struct Limited<S, D> {
+pub struct Limited<S, D, A = OwnBody> {
     inner: S,
     settings: Arc<Settings<D>>,
+    answers: PhantomData<fn() -> A>,
 }
 
-impl<S, D> Limited<S, D> {
+impl<S, D, A> Limited<S, D, A> {
     pub(super) const fn new(inner: S, settings: Arc<Settings<D>>) -> Self {
-        Self { inner, settings }
-    }
-}
-
-impl<S: Clone, D> Clone for Limited<S, D> {
-    fn clone(&self) -> Self {
+        let answers = PhantomData;
         Self {
-            inner: self.inner.clone(),
-            settings: Arc::clone(&self.settings),
+            inner,
+            settings,
+            answers,
         }
     }
 }
 
-impl<S: fmt::Debug, D> fmt::Debug for Limited<S, D> {
+impl<S: Clone, D, A> Clone for Limited<S, D, A> {
+    fn clone(&self) -> Self {
+        Self::new(self.inner.clone(), Arc::clone(&self.settings))
+    }
+}
+
+impl<S: fmt::Debug, D, A> fmt::Debug for Limited<S, D, A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Limited")
             .field("inner", &self.inner)
@@ -48,16 +52,15 @@ impl<S: fmt::Debug, D> fmt::Debug for Limited<S, D> {
 
 /// The inner service is cloned when a decision has to be awaited, and only then: the one that was
 /// ready goes with the request, its clone stays behind.
-impl<S, D, B, R> Service<Request<B>> for Limited<S, D>
+impl<S, D, A, B, R> Service<Request<B>> for Limited<S, D, A>
 where
     S: Service<Request<B>, Response = Response<R>> + Clone,
     D: DecideAsync,
-    R: Body,
-    R::Data: From<&'static str>,
+    A: Answers<R>,
 {
-    type Response = Response<super::LimitedBody<R>>;
+    type Response = Response<A::Body>;
     type Error = S::Error;
-    type Future = LimitedFuture<S, B, R, D>;
+    type Future = LimitedFuture<S, B, R, D, A>;
 
     /// Ready when the inner service is: also a refusal waits for that.
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
@@ -66,21 +69,24 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let started = self.settings.stopwatch.as_ref().map(Stopwatch::start);
-        let state = match self.settings.ask(&Head::of(&request)) {
-            Err(ConflictingCredentials) => State::refused(conflict()),
+        match self.settings.ask(&Head::of(&request)) {
+            Err(ConflictingCredentials) => LimitedFuture::refused(conflict()),
             Ok((asked, Step::Done(decided))) => {
                 match self.settings.conclude(&asked, decided.borrow(), started) {
-                    Verdict::Pass => State::passed(self.inner.call(request), decided),
-                    Verdict::Answer(response) => State::refused(response),
+                    Verdict::Pass => {
+                        let future = self.inner.call(request);
+                        LimitedFuture::passed(future, decided, &self.settings)
+                    }
+                    Verdict::Answer(response) => LimitedFuture::refused(response),
                 }
             }
             Ok((asked, Step::Awaits(deciding))) => {
                 let clone = self.inner.clone();
-                let inner = std::mem::replace(&mut self.inner, clone);
-                State::deciding(deciding, (asked, started), inner, request)
+                let ready = std::mem::replace(&mut self.inner, clone);
+                let (asked, held) = ((asked, started), (ready, request));
+                LimitedFuture::deciding(deciding, asked, held, &self.settings)
             }
-        };
-        LimitedFuture::new(state, Arc::clone(&self.settings))
+        }
     }
 }
 
@@ -160,6 +166,11 @@ impl<D: DecideAsync> Settings<D> {
             Err(_) if self.shadow => Ok(None),
             shown => shown,
         }
+    }
+
+    /// Whether nothing but the page's own headers is left to do when the service has answered.
+    pub(super) fn is_plain(&self) -> bool {
+        !self.refund && self.style == Style::PAGE
     }
 
     /// Gives back what a failed request took, if that is wanted; the refund, if it takes time.

@@ -1,0 +1,249 @@
+//! What the layer costs an axum service: the same service with and without it, over loopback.
+//!
+//! `cargo run --release -p limiter-host --features tower --example layer-cost [ROUNDS [MILLIS]]`
+//!
+//! One thread serves, another keeps 8 connections busy. Each round drives every variant for a
+//! moment, in an order that rotates, and each is held against the bare service of the same round:
+//! what else the machine does hits all alike. Told are medians and quartiles of the requests per
+//! second, and of the serving thread's processor time for a request (on Linux), which hardly
+//! notices what else runs.
+
+use axum::http::{HeaderName, HeaderValue};
+use axum::response::Response;
+use axum::{Router, routing::any};
+use limiter_host::core::{HashKey, Kind, Plan, Policy, Registration};
+use limiter_host::{Concurrent, LimiterLayer, SharedClock};
+use std::error::Error;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tower::util::MapResponseLayer;
+
+/// The first is what the others are held against.
+const VARIANTS: [&str; 7] = [
+    "bare",
+    "bare, once more",
+    "3 constant headers, no limiter",
+    "layer, no quota headers",
+    "layer",
+    "layer, counting the day (POST)",
+    "layer, bodies of its own type",
+];
+const POST: usize = 5;
+/// Tokens in use; each connection goes through all in turn.
+const TOKENS: usize = 1_000;
+const CONNECTIONS: usize = 8;
+const BODY: &str = "deals";
+
+type Failure = Box<dyn Error + Send + Sync>;
+
+fn main() -> Result<(), Failure> {
+    let mut numbers = std::env::args().skip(1).map(|number| number.parse());
+    let rounds: usize = numbers.next().unwrap_or(Ok(40))?.try_into()?;
+    let length = Duration::from_millis(numbers.next().unwrap_or(Ok(250_u64))?);
+    if rounds == 0 || length.is_zero() {
+        return Err("ROUNDS and MILLIS must be at least 1".into());
+    }
+    let (tell, told) = mpsc::channel();
+    // It ends with the process.
+    std::thread::spawn(move || serve(&tell));
+    let server = told.recv()??;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .build()?;
+    let mut measured = vec![Vec::with_capacity(rounds); VARIANTS.len()];
+    for round in 0..=rounds {
+        for turn in 0..VARIANTS.len() {
+            let variant = (turn + round) % VARIANTS.len();
+            let sample = runtime.block_on(server.drive(variant, length))?;
+            // The first round only warms up.
+            if round > 0 {
+                measured[variant].push(sample);
+            }
+        }
+    }
+    report(&measured, length);
+    Ok(())
+}
+
+/// Where the variants are served, and by whom.
+struct Server {
+    addresses: Vec<SocketAddr>,
+    /// Where Linux tells the thread's processor time.
+    time: Option<PathBuf>,
+}
+
+/// One variant in one round.
+#[derive(Clone, Copy)]
+struct Sample {
+    per_s: f64,
+    /// Processor time of a request, in microseconds; 0 if it is not told.
+    cpu_us: f64,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn serve(tell: &mpsc::Sender<Result<Server, Failure>>) {
+    let listening = async {
+        let mut addresses = Vec::new();
+        for variant in 0..VARIANTS.len() {
+            let listener = TcpListener::bind("127.0.0.1:0").await?;
+            addresses.push(listener.local_addr()?);
+            tokio::spawn(axum::serve(listener, service(variant)?).into_future());
+        }
+        let thread = std::fs::read_link("/proc/thread-self").ok();
+        let time = thread.map(|thread| PathBuf::from("/proc").join(thread).join("schedstat"));
+        Ok(Server { addresses, time })
+    };
+    if tell.send(listening.await).is_ok() {
+        std::future::pending::<()>().await;
+    }
+}
+
+fn service(variant: usize) -> Result<Router, Failure> {
+    let bare = Router::new().route("/v1/deals", any(|| async { BODY }));
+    Ok(match variant {
+        0 | 1 => bare,
+        2 => bare.layer(MapResponseLayer::new(|mut response: Response| {
+            let headers = response.headers_mut();
+            headers.reserve(4);
+            for (name, value) in [
+                ("x-ratelimit-limit", "40"),
+                ("x-ratelimit-remaining", "39"),
+                ("x-ratelimit-reset", "2"),
+            ] {
+                let value = HeaderValue::from_static(value);
+                headers.insert(HeaderName::from_static(name), value);
+            }
+            response
+        })),
+        3 => bare.layer(layer()?.same_body().quota_headers(false)),
+        6 => bare.layer(layer()?),
+        _ => bare.layer(layer()?.same_body()),
+    })
+}
+
+/// A layer that knows the load's tokens, and whose limits they do not reach.
+fn layer() -> Result<LimiterLayer<Concurrent>, Failure> {
+    let (key, clock) = (HashKey::new(*b"no need to guess"), SharedClock::system());
+    let policy = Policy::builder()
+        .window(Duration::from_secs(1))
+        .plan(Plan::ADVANCED, 999, 999)
+        .daily_limit(u32::MAX)
+        .build()?;
+    let limiter = Arc::new(Concurrent::new(policy, 2 * TOKENS, 2 * TOKENS));
+    for number in 0..TOKENS {
+        let name = token(number);
+        let terms = Registration::new(key.user(name.as_bytes()), Kind::ApiToken, Plan::ADVANCED);
+        limiter.register(key.token(name.as_bytes()), terms, clock.now()?)?;
+    }
+    Ok(LimiterLayer::new(limiter, key, clock))
+}
+
+fn token(number: usize) -> String {
+    format!("a1b2c3d4e5f6a7b8c9d0-{number:04}")
+}
+
+impl Server {
+    /// Keeps all connections busy for so long.
+    async fn drive(&self, variant: usize, length: Duration) -> Result<Sample, Failure> {
+        let mut streams = Vec::new();
+        for _ in 0..CONNECTIONS {
+            let stream = TcpStream::connect(self.addresses[variant]).await?;
+            stream.set_nodelay(true)?;
+            streams.push(stream);
+        }
+        let method = if variant == POST { "POST" } else { "GET" };
+        let (cpu_before, start) = (self.cpu_ns(), now());
+        let load = streams
+            .into_iter()
+            .map(|stream| tokio::spawn(ask(stream, method, start + length)));
+        let mut requests = 0.0;
+        for load in load.collect::<Vec<_>>() {
+            requests += f64::from(load.await??);
+        }
+        let seconds = now().duration_since(start).as_secs_f64();
+        Ok(Sample {
+            per_s: requests / seconds,
+            cpu_us: (self.cpu_ns() - cpu_before) / 1_000.0 / requests,
+        })
+    }
+
+    /// What the serving thread has used so far, in nanoseconds.
+    fn cpu_ns(&self) -> f64 {
+        let told = self.time.as_ref().map(std::fs::read_to_string);
+        let told = told.and_then(Result::ok).unwrap_or_default();
+        let first = told.split(' ').next().map(str::parse);
+        first.and_then(Result::ok).unwrap_or(0.0)
+    }
+}
+
+/// Asks until the time is over; how often.
+async fn ask(mut stream: TcpStream, method: &str, end: Instant) -> Result<u32, Failure> {
+    let request = |number| {
+        let token = token(number);
+        format!(
+            "{method} /v1/deals HTTP/1.1\r\nhost: localhost\r\nx-api-token: {token}\r\n\
+             user-agent: layer-cost\r\naccept: */*\r\ncontent-length: 0\r\n\r\n"
+        )
+    };
+    let requests: Vec<String> = (0..TOKENS).map(request).collect();
+    let (mut buffer, mut asked) = ([0; 1_024], 0);
+    for request in requests.iter().cycle() {
+        if now() >= end {
+            break;
+        }
+        stream.write_all(request.as_bytes()).await?;
+        let mut filled = 0;
+        // The body follows the head at once, and is short.
+        while !buffer[..filled].ends_with(BODY.as_bytes()) {
+            match stream.read(&mut buffer[filled..]).await? {
+                0 => return Err("the service ended a connection".into()),
+                more => filled += more,
+            }
+        }
+        if !buffer.starts_with(b"HTTP/1.1 200") {
+            return Err("the service refused a request".into());
+        }
+        asked += 1;
+    }
+    Ok(asked)
+}
+
+#[allow(clippy::disallowed_methods, reason = "it measures real time")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+fn report(measured: &[Vec<Sample>], length: Duration) {
+    let rounds = measured[0].len();
+    println!("{CONNECTIONS} connections, {rounds} rounds of {length:?} for each variant");
+    println!("medians (quartiles); percentages are against the bare service of the same round\n");
+    println!(
+        "{:<31} {:>24} {:>23} {:>12} {:>23}",
+        "", "requests/s", "difference", "CPU/request", "difference"
+    );
+    for (variant, samples) in VARIANTS.iter().zip(measured) {
+        let against = |value: fn(&Sample) -> f64| {
+            let pairs = samples.iter().zip(&measured[0]);
+            let ratios = pairs.map(|(sample, bare)| 100.0 * (value(sample) / value(bare) - 1.0));
+            let [low, middle, high] = quartiles(ratios.collect());
+            format!("{middle:+.1} % ({low:+.1} to {high:+.1})")
+        };
+        let [low, middle, high] = quartiles(samples.iter().map(|sample| sample.per_s).collect());
+        let [_, cpu, _] = quartiles(samples.iter().map(|sample| sample.cpu_us).collect());
+        println!(
+            "{variant:<31} {:>24} {:>23} {cpu:>9.2} µs {:>23}",
+            format!("{middle:.0} ({low:.0} to {high:.0})"),
+            against(|sample| sample.per_s),
+            against(|sample| sample.cpu_us),
+        );
+    }
+}
+
+fn quartiles(mut values: Vec<f64>) -> [f64; 3] {
+    values.sort_by(f64::total_cmp);
+    [1, 2, 3].map(|quarter| values[(values.len() - 1) * quarter / 4])
+}
