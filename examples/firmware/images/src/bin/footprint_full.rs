@@ -59,7 +59,8 @@ fn main() -> ! {
         board::exit(1)
     };
     values();
-    rows_and_rules();
+    states();
+    terms_and_rules();
     policy();
     pacer();
     limiters();
@@ -129,7 +130,7 @@ fn values() {
 }
 
 #[inline(never)]
-fn rows_and_rules() {
+fn states() {
     keep!(
         Window::from_bits,
         Window::to_bits,
@@ -182,6 +183,12 @@ fn rows_and_rules() {
         Calendar::lose,
         Calendar::save,
         Calendar::restore,
+    );
+}
+
+#[inline(never)]
+fn terms_and_rules() {
+    keep!(
         Terms::from_bits,
         Terms::to_bits,
         Terms::new,
