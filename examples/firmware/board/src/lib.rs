@@ -15,6 +15,7 @@ pub mod calibrate;
 mod console;
 pub mod counter;
 mod fault;
+mod host;
 mod mmio;
 mod singleton;
 pub mod stack;
@@ -25,6 +26,7 @@ pub mod uart;
 pub use console::Console;
 #[cfg(target_arch = "arm")]
 pub use cortex_m_rt::entry;
+pub use host::{Arguments, HostFile};
 #[cfg(target_arch = "riscv32")]
 pub use riscv_rt::entry;
 pub use singleton::Singleton;

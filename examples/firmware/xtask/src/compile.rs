@@ -47,6 +47,8 @@ pub(crate) fn test() -> Result<(), String> {
         "--package",
         "images",
         "--package",
+        "images-flash",
+        "--package",
         "xtask",
         "--lib",
         "--bin",

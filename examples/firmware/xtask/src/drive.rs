@@ -1,8 +1,10 @@
-//! The host's end of an image's UART: a Unix socket that we listen on and QEMU connects to.
+//! The host's part in what an image does: mostly the other end of its UART, a Unix socket that we listen on and QEMU
+//! connects to.
 
 mod api_client;
 mod echo;
 mod gateway;
+mod power_loss;
 
 use std::{
     env, fs,
@@ -27,6 +29,8 @@ pub(crate) fn run(driver: &str, machine: &Machine, elf: &Path) -> Result<Outcome
     let talk: fn(&mut Serial, &Machine) -> Result<()> = match driver {
         "api_client" => api_client::talk,
         "echo" => |serial, _| echo::talk(serial),
+        // Not one run but many, and no serial line.
+        "power_loss" => return power_loss::run(machine, elf),
         "gateway" => |serial, _| gateway::talk(serial),
         _ => bail!("no driver {driver}"),
     };

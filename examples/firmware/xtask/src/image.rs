@@ -7,7 +7,7 @@
 //! | `machines` | QEMU names | runs on these only |
 //! | `exit` | a code | ends with this code instead of 0 |
 //! | `icount` | `yes` | one instruction is one nanosecond; sleeping takes no time |
-//! | `drive` | a driver | the host is at the other end of the UART, see `drive.rs` |
+//! | `drive` | a driver | the host has a part in it, mostly at the other end of the UART, see `drive.rs` |
 //! | `expects` | files of the project | says what they say one after the other, spaces aside, instead of `.out` |
 //! | `secret` | any text | must not be in what the image says (may be repeated) |
 //! | `gates` | `panic`, `float`, `division` | no such code may be in it, see `gates.rs` |

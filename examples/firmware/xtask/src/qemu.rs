@@ -38,6 +38,8 @@ pub(crate) struct Options<'a> {
     pub(crate) icount: bool,
     /// The Unix socket, listened to by us, that becomes the first UART.
     pub(crate) serial: Option<&'a Path>,
+    /// The words that the image finds in its command line; without a comma.
+    pub(crate) arguments: &'a [String],
     /// The file that every executed instruction is logged to.
     pub(crate) trace: Option<&'a Path>,
 }
@@ -48,7 +50,13 @@ impl Emulator {
         let mut qemu = Command::new(machine.qemu);
         qemu.args(["-machine", machine.name]).args(machine.args);
         qemu.args(["-display", "none", "-monitor", "none"]);
-        qemu.args(["-semihosting-config", "enable=on,target=native"]);
+        let words: String = options
+            .arguments
+            .iter()
+            .map(|word| format!(",arg={word}"))
+            .collect();
+        qemu.arg("-semihosting-config")
+            .arg(format!("enable=on,target=native{words}"));
         match options.serial {
             Some(socket) => qemu
                 .arg("-serial")
@@ -76,6 +84,28 @@ impl Emulator {
             process,
             stdout,
             stderr,
+        })
+    }
+
+    /// Kills the image once it has said so many bytes, unless it ends before; the code is -1 then.
+    pub(crate) fn kill_after(mut self, bytes: usize) -> Result<Outcome> {
+        let mut stdout = Vec::new();
+        while stdout.len() < bytes {
+            match self.stdout.recv_timeout(SILENCE) {
+                Ok(chunk) => stdout.extend(chunk),
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => bail!("silent for {} s", SILENCE.as_secs()),
+            }
+        }
+        // Fails only if it has already ended.
+        let _ = self.process.kill();
+        stdout.extend(collect(&self.stdout)?);
+        let stderr = String::from_utf8_lossy(&collect(&self.stderr)?).into_owned();
+        let code = self.process.wait()?.code().unwrap_or(-1);
+        Ok(Outcome {
+            stdout,
+            stderr,
+            code,
         })
     }
 
