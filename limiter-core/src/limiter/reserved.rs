@@ -195,7 +195,12 @@ where
                     }
                     let bound = bound.settle(refills);
                     let used = bound.next(&policy.daily, &self.reserve, record.used);
-                    let strikes = strikes_at(&policy, used, record.strikes, refills);
+                    // What is used was judged when it was used, maybe by another policy.
+                    let strikes = if used > record.used {
+                        strikes_at(&policy, used, record.strikes, refills)
+                    } else {
+                        record.strikes
+                    };
                     UserRecord {
                         used,
                         strikes,

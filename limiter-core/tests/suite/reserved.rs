@@ -2,6 +2,7 @@
 
 use core::num::NonZeroU32;
 
+use limiter_core::daily::DailyMode;
 use limiter_core::snapshot::Image;
 use limiter_core::{
     Instant, Kind, Method, Now, OffTime, OnFailedWrite, OnLostState, Plan, Policy, Reason,
@@ -429,7 +430,7 @@ fn r5_lost_state_is_stored_before_it_can_be_lost_again() {
 
 #[test]
 fn d3_a_day_that_may_go_beyond_the_limit_is_a_strike_in_the_image() {
-    let mode = limiter_core::daily::DailyMode::FairUse {
+    let mode = DailyMode::FairUse {
         tolerated_days: 1,
         forgiven_after_days: 9,
     };
@@ -457,6 +458,35 @@ fn d3_a_day_that_may_go_beyond_the_limit_is_a_strike_in_the_image() {
         );
     }
     assert_eq!(strikes, [0, 0, 1]);
+}
+
+/// Was a strike, made by the last image of a policy that had judged no request.
+#[test]
+fn d3_what_was_used_in_advisory_mode_is_no_strike_in_the_last_image() {
+    let mut device = device(1, Reserve::DEFAULT);
+    let in_mode = |mode| {
+        let builder = Policy::builder().plan(Plan::new(0), 1_000, 1_000);
+        builder.daily_limit(1).daily_mode(mode).build().unwrap()
+    };
+    device.set_policy(in_mode(DailyMode::Advisory)).unwrap();
+    let at = now(0, NOON);
+    for _ in 0..2 {
+        if check(&mut device, &post("a", 1), at) == Seen::WriteFirst {
+            store(&mut device, at);
+            assert!(device.check_again(&post("a", 1), at).is_admitted());
+        }
+    }
+    let fair_use = DailyMode::FairUse {
+        tolerated_days: 1,
+        forgiven_after_days: 3,
+    };
+    device.set_policy(in_mode(fair_use)).unwrap();
+    let size = device.limiter().snapshot_size();
+    let draft = device.last_draft(&KEY, vec![0; size], at.monotonic());
+    let draft = draft.unwrap();
+    assert_eq!(bound(draft.bytes(), "a"), Some(2));
+    let image = Image::verify(draft.bytes(), &KEY).unwrap();
+    assert!(image.users().all(|user| user.strikes.is_none()));
 }
 
 #[test]

@@ -162,9 +162,14 @@ impl State {
             None => record.used,
         };
         let used = seat.bound.next(&rule, &options.reserve, handed_out);
-        // D3: who may go beyond the limit has the strike.
-        let day = Day::new(refills, used);
-        let (_, strikes) = rule.judge(day, record.strikes, refills, 0);
+        // D3: who may go on beyond the limit has the strike. What is used already was judged when
+        // it was used, maybe by another policy.
+        let strikes = if used > record.used {
+            let day = Day::new(refills, used);
+            rule.judge(day, record.strikes, refills, 0).1
+        } else {
+            record.strikes
+        };
         UserRecord {
             used,
             strikes,
