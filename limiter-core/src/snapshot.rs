@@ -88,7 +88,7 @@ pub(crate) use self::read::drafted_users;
 pub use self::write::encode;
 
 use crate::calendar::SavedCalendar;
-use crate::daily::Strikes;
+use crate::daily::{DailyRule, Day, Strikes};
 use crate::math;
 
 /// Bytes of an image of a limiter with room for so many tokens and users:
@@ -141,6 +141,28 @@ impl UserRecord {
         used: 0,
         strikes: Strikes::NONE,
     };
+
+    /// The record of a user who may go to `bound` on the accounting day `refills` once the image is
+    /// stored (R2).
+    ///
+    /// If that is beyond the daily limit the day is a strike (D3), for the image has to hold what may
+    /// be handed out. If nothing is handed out beyond what is used the strikes are as they are: what
+    /// is used was judged when it was used, maybe by another policy.
+    #[must_use]
+    pub const fn reserved_to(self, bound: u32, rule: &DailyRule, refills: u32) -> Self {
+        let strikes = if bound > self.used {
+            // No cost: it is beyond the limit if what is used is.
+            rule.judge(Day::new(refills, bound), self.strikes, refills, 0)
+                .1
+        } else {
+            self.strikes
+        };
+        Self {
+            used: bound,
+            strikes,
+            ..self
+        }
+    }
 }
 
 /// What an image holds of a blocked token.

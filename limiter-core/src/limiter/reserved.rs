@@ -5,14 +5,13 @@ use super::restart::Restored;
 use super::rows::{TokenRow, UserRow};
 use super::{Limiter, LimiterIn, Outage, Refunded, RegisterError, Registered, UpdateError};
 use crate::calendar::OffTime;
-use crate::daily::{Day, Strikes};
 use crate::decision::{Decision, Reason, Receipt};
 use crate::math;
 use crate::policy::{Policy, PolicyError};
 use crate::request::{Origin, Registration, Request, TokenLimit};
 use crate::reserve::{Bound, OnFailedWrite, Reserve};
 use crate::rules;
-use crate::snapshot::{EncodeError, Image, RestoreError, UserRecord, drafted_users};
+use crate::snapshot::{EncodeError, Image, RestoreError, drafted_users};
 use crate::time::{Instant, Now};
 use crate::token::{HashKey, TokenId};
 
@@ -194,18 +193,8 @@ where
                         return record;
                     }
                     let bound = bound.settle(refills);
-                    let used = bound.next(&policy.daily, &self.reserve, record.used);
-                    // What is used was judged when it was used, maybe by another policy.
-                    let strikes = if used > record.used {
-                        strikes_at(&policy, used, record.strikes, refills)
-                    } else {
-                        record.strikes
-                    };
-                    UserRecord {
-                        used,
-                        strikes,
-                        ..record
-                    }
+                    let reach = bound.next(&policy.daily, &self.reserve, record.used);
+                    record.reserved_to(reach, &policy.daily, refills)
                 })?;
         self.number = number;
         Ok(Draft {
@@ -514,13 +503,6 @@ where
     fn bound_mut(&mut self, place: u32) -> Option<&mut Bound> {
         self.bounds.as_mut().get_mut(math::to_index(place))
     }
-}
-
-/// The strikes of a user who may go to `used` (D3): if that is beyond the limit, the day is one.
-fn strikes_at(policy: &Policy, used: u32, strikes: Strikes, refills: u32) -> Strikes {
-    let day = Day::new(refills, used);
-    // No cost: it is beyond the limit if what is used is.
-    policy.daily.judge(day, strikes, refills, 0).1
 }
 
 /// The answer of [`ReservedIn::check`].

@@ -4,7 +4,6 @@ use super::durable::Options;
 use crate::concurrent::restart::Seated;
 use limiter_core::Bound;
 use limiter_core::Policy;
-use limiter_core::daily::Day;
 use limiter_core::snapshot::UserRecord;
 use std::task::Waker;
 
@@ -161,28 +160,16 @@ impl State {
             Some(base) => record.used.min(seat.held).max(base.min(record.used)),
             None => record.used,
         };
-        let used = seat.bound.next(&rule, &options.reserve, handed_out);
-        // D3: who may go on beyond the limit has the strike. What is used already was judged when
-        // it was used, maybe by another policy.
-        let strikes = if used > record.used {
-            let day = Day::new(refills, used);
-            rule.judge(day, record.strikes, refills, 0).1
-        } else {
-            record.strikes
-        };
-        UserRecord {
-            used,
-            strikes,
-            ..record
-        }
+        let reach = seat.bound.next(&rule, &options.reserve, handed_out);
+        record.reserved_to(reach, &rule, refills)
     }
 
     /// Raises the bounds to what an image of the day `refills` says; answers by how many permits.
-    pub(super) fn raise(&mut self, tenancies: &[u64], records: &[UserRecord], refills: u32) -> u64 {
+    pub(super) fn raise(&mut self, users: &[Seated], records: &[UserRecord], refills: u32) -> u64 {
         let mut all = 0;
-        let rows = tenancies.iter().zip(records);
-        for (seat, (&tenancy, record)) in self.seats.iter_mut().zip(rows) {
-            if record.id != 0 && seat.tenancy == tenancy && seat.refills == refills {
+        let rows = users.iter().zip(records);
+        for (seat, (user, record)) in self.seats.iter_mut().zip(rows) {
+            if record.id != 0 && seat.tenancy == user.tenancy && seat.refills == refills {
                 let (raised, risen) = seat.bound.settle(refills).raise(record.used);
                 seat.bound = raised;
                 seat.held = seat.held.max(record.used);

@@ -26,7 +26,7 @@ use limiter_core::http::{self, Headers, Style};
 use limiter_core::limiter::Terms;
 use limiter_core::pacer::{Answer, AnswerReader, Ask, Pacer, PacerPolicy, StopReason};
 use limiter_core::policy::{BlockRule, PolicyBuilder};
-use limiter_core::snapshot::{self, Image};
+use limiter_core::snapshot::{self, Image, UserRecord};
 use limiter_core::window::Window;
 use limiter_core::{
     Bound, Decision, Draft, EncodeError, HashKey, Instant, Limiter, LimiterIn, Method, Methods,
@@ -361,6 +361,7 @@ fn restarts() {
         MeteredSlices::check,
         MeteredSlices::draft::<Buffer>,
         MeteredSlices::stored::<Buffer>,
+        UserRecord::reserved_to,
         Bound::settle,
         Bound::covers,
         Bound::ask,
