@@ -259,10 +259,7 @@ impl DecideAsync for Durable {
     }
 
     fn give_back(&self, decided: Decision, now: Now) -> Step<(), Never<()>> {
-        if let Some(receipt) = decided.into_receipt() {
-            self.shared.limiter.refund(receipt, now);
-        }
-        Step::Done(())
+        self.shared.limiter.give_back(decided, now)
     }
 
     fn current_policy(&self) -> Policy {

@@ -28,16 +28,23 @@ impl Waiting {
     }
 
     fn refuse(&mut self) -> Decision {
-        let Some((decision, request, now)) = self.held.take() else {
+        match self.give_back() {
+            Some(request) => self
+                .shared
+                .limiter
+                .refuse_for(&request, Outage::StoreFailed),
             // Never: a future is not polled again after it is ready.
-            return Decision::EXEMPT;
-        };
+            None => Decision::EXEMPT,
+        }
+    }
+
+    /// Gives the charge back unless it is handed out; says which request's it was.
+    fn give_back(&mut self) -> Option<Request> {
+        let (decision, request, now) = self.held.take()?;
         if let Some(receipt) = decision.into_receipt() {
             self.shared.limiter.refund(receipt, now);
         }
-        self.shared
-            .limiter
-            .refuse_for(&request, Outage::StoreFailed)
+        Some(request)
     }
 }
 
@@ -72,10 +79,6 @@ impl Drop for Waiting {
         if self.counted {
             self.shared.lock().waiting -= 1;
         }
-        if let Some((decision, _, now)) = self.held.take()
-            && let Some(receipt) = decision.into_receipt()
-        {
-            self.shared.limiter.refund(receipt, now);
-        }
+        self.give_back();
     }
 }

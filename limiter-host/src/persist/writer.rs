@@ -69,7 +69,7 @@ fn write(shared: &Shared, storage: &mut impl Storage) -> io::Result<()> {
         .inspect_err(|_| {
             if options.reserve.on_failed_write == OnFailedWrite::GoOn {
                 let mut state = shared.lock();
-                let risen = raise(&mut state, &rows.users, &records, refills);
+                let risen = state.raise(&rows.users, &records, refills);
                 state.stored_day = Some((rows.calendar.day(), refills));
                 state.counts.unprotected_permits += risen;
             }
@@ -79,21 +79,11 @@ fn write(shared: &Shared, storage: &mut impl Storage) -> io::Result<()> {
     state.counts.stored += 1;
     if !state.closed {
         state.stored_day = Some((rows.calendar.day(), refills));
-        raise(&mut state, &rows.users, &records, refills);
+        state.raise(&rows.users, &records, refills);
     }
     drop(state);
     wake(shared);
     Ok(())
-}
-
-fn raise(
-    state: &mut super::state::State,
-    users: &[crate::concurrent::restart::Seated],
-    records: &[snapshot::UserRecord],
-    refills: u32,
-) -> u64 {
-    let tenancies: Vec<u64> = users.iter().map(|user| user.tenancy).collect();
-    state.raise(&tenancies, records, refills)
 }
 
 fn fail(shared: &Shared) {
