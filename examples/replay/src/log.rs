@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::num::NonZeroU32;
 
-use limiter_core::{Kind, Method, Now, Origin, Plan, Request, TokenId, UserId};
+use limiter_core::{Kind, Method, Now, Origin, Plan, Registration, Request, TokenId, UserId};
 
 /// What one line says, its defaults filled in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +36,17 @@ pub struct Entry {
     pub request: Request,
     /// Whose it is; `None` where no token was shown.
     pub caller: Option<Caller>,
+}
+
+impl Entry {
+    /// The token that is to be registered before the request is decided, and as what (SPEC 11): a
+    /// webhook's line registers and changes nothing.
+    #[must_use]
+    pub fn registration(&self) -> Option<(TokenId, Registration)> {
+        let (token, caller) = (self.request.token?, self.caller?);
+        let registration = Registration::new(caller.user, caller.kind, caller.plan);
+        (self.request.origin != Origin::Webhook).then_some((token, registration))
+    }
 }
 
 /// The caller of one request, as SPEC 11 has it registered.

@@ -1,6 +1,6 @@
 //! The host's limiter for all cores, asked by one thread.
 
-use limiter_core::{Origin, Outage, Policy, RegisterError, Registration, Statistics};
+use limiter_core::{Outage, Policy, RegisterError, Statistics};
 use limiter_host::Concurrent;
 
 use super::{Backend, BackendError, TableSize};
@@ -18,15 +18,8 @@ impl AllCores {
 
 impl Backend for AllCores {
     fn decide(&mut self, entry: &Entry) -> Result<Verdict, BackendError> {
-        let Entry {
-            now,
-            request,
-            caller,
-        } = entry;
-        if let (Some(caller), Some(token)) = (caller, request.token)
-            && request.origin != Origin::Webhook
-        {
-            let registration = Registration::new(caller.user, caller.kind, caller.plan);
+        let Entry { now, request, .. } = entry;
+        if let Some((token, registration)) = entry.registration() {
             match self.0.register(token, registration, *now) {
                 Ok(_) => {}
                 Err(RegisterError::TableFull) => {

@@ -1,8 +1,6 @@
 //! The core's limiter over rows on the heap, sized at run time.
 
-use limiter_core::{
-    LimiterIn, Origin, Outage, Policy, RegisterError, Registration, Statistics, TokenRow, UserRow,
-};
+use limiter_core::{LimiterIn, Outage, Policy, RegisterError, Statistics, TokenRow, UserRow};
 
 use super::{Backend, BackendError, TableSize};
 use crate::log::Entry;
@@ -41,10 +39,7 @@ pub(super) fn limiter(policy: &Policy, table: TableSize) -> Boxed {
 /// Registers before each decision: that brings back a row that was evicted, which no decision can
 /// tell from one that never went (T2), and takes over a change of plan (P3).
 pub(super) fn decide(limiter: &mut Boxed, entry: &Entry) -> Result<Verdict, BackendError> {
-    if let (Some(caller), Some(token)) = (entry.caller, entry.request.token)
-        && entry.request.origin != Origin::Webhook
-    {
-        let registration = Registration::new(caller.user, caller.kind, caller.plan);
+    if let Some((token, registration)) = entry.registration() {
         match limiter.register(token, registration, entry.now) {
             Ok(_) => {}
             Err(RegisterError::TableFull) => {

@@ -3,7 +3,7 @@
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
-use limiter_core::{Origin, Outage, Policy, Reason, RegisterError, Registration, Statistics};
+use limiter_core::{Outage, Policy, Reason, RegisterError, Statistics};
 use limiter_host::RedisLimiter;
 use limiter_host::redis::{ManageError, RedisConfig, StoreTime};
 use tokio::runtime::{Builder, Runtime};
@@ -42,15 +42,8 @@ impl Store {
 
 impl Backend for Store {
     fn decide(&mut self, entry: &Entry) -> Result<Verdict, BackendError> {
-        let Entry {
-            now,
-            request,
-            caller,
-        } = entry;
-        if let (Some(caller), Some(token)) = (caller, request.token)
-            && request.origin != Origin::Webhook
-        {
-            let registration = Registration::new(caller.user, caller.kind, caller.plan);
+        let Entry { now, request, .. } = entry;
+        if let Some((token, registration)) = entry.registration() {
             let registering = self.limiter.register(token, registration);
             match self.runtime.block_on(registering) {
                 Ok(_) => {}
