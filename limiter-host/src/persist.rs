@@ -6,6 +6,7 @@
 //! | [`directory`] | where images are: two generations of them, each written whole or not at all |
 //! | [`durable`] | [`Durable`]: a permit is handed out once it is stored; who waits for that |
 //! | [`waiting`] | a request that waits for the disk |
+//! | [`warning`] | what may be wrong at the start |
 //! | `writer` | the thread that writes, one image for all who wait |
 //!
 //! A write reserves permits ahead ([`Reserve`](limiter_core::Reserve)), so that one in a hundred
@@ -45,12 +46,14 @@ pub mod directory;
 pub mod durable;
 mod state;
 pub mod waiting;
+pub mod warning;
 mod writer;
 
 pub use self::directory::{Directory, Flaw, Found, Storage};
-pub use self::durable::{Durable, Options, StartError, Warning};
+pub use self::durable::{Durable, Options};
 pub use self::state::Counts;
 pub use self::waiting::Waiting;
+pub use self::warning::{StartError, Warning};
 
 #[cfg(test)]
 mod tests;

@@ -1,14 +1,19 @@
 //! A limiter that hands out only what was stored before (SPEC R2): the core never writes, it says
 //! when a write is due and takes note of how it went.
 
+mod manage;
+mod verdict;
+
+pub use self::verdict::{Draft, OnLostState, ReserveCounts, Verdict, WriteDue};
+
 use super::restart::Restored;
 use super::rows::{TokenRow, UserRow};
-use super::{Limiter, LimiterIn, Outage, Refunded, RegisterError, Registered, UpdateError};
+use super::{Limiter, LimiterIn, Outage};
 use crate::calendar::OffTime;
-use crate::decision::{Decision, Reason, Receipt};
+use crate::decision::{Decision, Reason};
 use crate::math;
-use crate::policy::{Policy, PolicyError};
-use crate::request::{Origin, Registration, Request, TokenLimit};
+use crate::policy::Policy;
+use crate::request::{Origin, Request};
 use crate::reserve::{Bound, OnFailedWrite, Reserve};
 use crate::rules;
 use crate::snapshot::{EncodeError, Image, RestoreError, drafted_users};
@@ -298,78 +303,6 @@ where
         limiter.peek(request, now)
     }
 
-    /// Decides a request that cannot be judged; see [`LimiterIn::refuse_for`].
-    pub fn refuse_for(&mut self, request: &Request, outage: Outage) -> Decision {
-        self.limiter.refuse_for(request, outage)
-    }
-
-    /// Gives the permits of an admission back; see [`LimiterIn::refund`]. They stay reserved, so a
-    /// power cut costs them again.
-    pub fn refund(&mut self, receipt: Receipt, now: Now) -> Refunded {
-        self.limiter.refund(receipt, now)
-    }
-
-    /// Makes a token known; see [`LimiterIn::register`].
-    ///
-    /// # Errors
-    ///
-    /// [`RegisterError`]; nothing is changed.
-    pub fn register(
-        &mut self,
-        token: TokenId,
-        registration: Registration,
-        now: Now,
-    ) -> Result<Registered, RegisterError> {
-        let evicted = self.limiter.counts.evicted_users;
-        let registered = self.limiter.register(token, registration, now)?;
-        if self.limiter.counts.evicted_users != evicted {
-            // The row was another user's. His reserve is not for the new one.
-            let place = self.limiter.users.position(registration.user.as_u64());
-            if let Some(bound) = place.and_then(|place| self.bound_mut(place)) {
-                *bound = Bound::NONE;
-            }
-        }
-        Ok(registered)
-    }
-
-    /// Changes a token's window limit; see [`LimiterIn::update`].
-    ///
-    /// # Errors
-    ///
-    /// [`UpdateError`]; nothing is changed.
-    pub fn update(&mut self, token: TokenId, limit: TokenLimit) -> Result<(), UpdateError> {
-        self.limiter.update(token, limit)
-    }
-
-    /// Makes a token unknown; see [`LimiterIn::revoke`].
-    pub fn revoke(&mut self, token: TokenId, now: Now) -> bool {
-        self.limiter.revoke(token, now)
-    }
-
-    /// Ends a token's block; see [`LimiterIn::unblock`].
-    ///
-    /// # Errors
-    ///
-    /// [`UpdateError::UnknownToken`].
-    pub fn unblock(&mut self, token: TokenId) -> Result<(), UpdateError> {
-        self.limiter.unblock(token)
-    }
-
-    /// Puts another policy in force; see [`LimiterIn::set_policy`]. What was reserved stays so.
-    ///
-    /// # Errors
-    ///
-    /// [`PolicyError::PlanInUse`]; nothing is changed.
-    pub fn set_policy(&mut self, policy: Policy) -> Result<(), PolicyError> {
-        self.limiter.set_policy(policy)
-    }
-
-    /// The limiter, to look at: statistics, calendar, policy, the next reset.
-    #[must_use]
-    pub const fn limiter(&self) -> &LimiterIn<T, U> {
-        &self.limiter
-    }
-
     /// How the writes went.
     #[must_use]
     pub const fn reserve_counts(&self) -> ReserveCounts {
@@ -503,86 +436,6 @@ where
     fn bound_mut(&mut self, place: u32) -> Option<&mut Bound> {
         self.bounds.as_mut().get_mut(math::to_index(place))
     }
-}
-
-/// The answer of [`ReservedIn::check`].
-#[derive(Debug)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[must_use = "a verdict that is not looked at limits nobody"]
-pub enum Verdict {
-    /// The request is decided.
-    Decided {
-        /// The decision.
-        decision: Decision,
-        /// A write that is due, at leisure: until it is made, a request may have to wait for it.
-        due: Option<WriteDue>,
-    },
-    /// The request fits all limits, but its permits are not reserved yet. Nothing is charged.
-    WriteFirst(WriteDue),
-}
-
-/// What a limiter does whose storage holds something, but nothing whole (R5).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub enum OnLostState {
-    /// Refuse what counts daily until the calendar's next advance.
-    #[default]
-    Refuse,
-    /// Begin like a new device. Whoever can break the image can so mint a day's quota.
-    Fresh,
-}
-
-/// A write that is due: take a [`ReservedIn::draft`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct WriteDue {
-    /// Bytes of the image.
-    pub bytes: usize,
-}
-
-/// An image on its way to storage, in a buffer of yours.
-#[derive(Debug)]
-#[must_use = "say how the write went: `stored` or `failed`"]
-pub struct Draft<M> {
-    buffer: M,
-    length: usize,
-    number: u64,
-    day: (Option<u32>, u32),
-}
-
-impl<M: AsRef<[u8]>> Draft<M> {
-    /// The image, to be stored as a whole.
-    #[must_use]
-    pub fn bytes(&self) -> &[u8] {
-        self.buffer.as_ref().get(..self.length).unwrap_or(&[])
-    }
-
-    /// The image's number: of two whole images the greater is the newer.
-    #[must_use]
-    pub const fn number(&self) -> u64 {
-        self.number
-    }
-}
-
-/// How the writes of a [`ReservedIn`] went, since construction.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[non_exhaustive]
-pub struct ReserveCounts {
-    /// Drafts that were stored.
-    pub stored: u64,
-    /// Drafts that could not be stored.
-    pub failed: u64,
-    /// Permits reserved without protection, after failed writes ([`OnFailedWrite::GoOn`]).
-    pub unprotected_permits: u64,
-}
-
-impl ReserveCounts {
-    const ZERO: Self = Self {
-        stored: 0,
-        failed: 0,
-        unprotected_permits: 0,
-    };
 }
 
 /// No calendar's day and refills: nothing is stored yet.

@@ -6,17 +6,17 @@
 //! the answer is `store_failed` (O8). So a window may have been opened by a charge that was given
 //! back, and the statistics count such a request twice, as admitted and as refused.
 
-use super::directory::{Directory, Flaw, Found, Storage};
+use super::directory::{Directory, Found, Storage};
 use super::state::{Claim, Counts, State};
 use super::waiting::Waiting;
+use super::warning::{StartError, Warning};
 use super::writer;
 use crate::awaited::{DecideAsync, Never, Step};
 use crate::clock::SharedClock;
 use crate::concurrent::Concurrent;
-use limiter_core::clock::ClockError;
 use limiter_core::snapshot::Image;
 use limiter_core::{
-    Decision, HashKey, Now, OffTime, OnLostState, Outage, Policy, Request, Reserve, RestoreError,
+    Decision, HashKey, Now, OffTime, OnLostState, Outage, Policy, Request, Reserve,
 };
 use std::fmt;
 use std::io;
@@ -362,75 +362,3 @@ impl Wake for Unpark {
         self.0.unpark();
     }
 }
-
-/// Something that was not as it should be when the limiter started.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Warning {
-    /// One generation is not whole; the other one was taken over.
-    Older {
-        /// What is wrong.
-        flaw: Flaw,
-        /// The number of the image that was taken over.
-        number: u64,
-        /// Permits that each user may get once more, if the other one was newer.
-        permits: u32,
-    },
-    /// Nothing whole was found.
-    Lost {
-        /// What is wrong.
-        flaw: Flaw,
-        /// Whether what counts daily is refused until the next day (R5).
-        refuses: bool,
-    },
-}
-
-impl fmt::Display for Warning {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Older {
-                flaw,
-                number,
-                permits,
-            } => write!(
-                f,
-                "{flaw}; going on from image {number}: if the other one was newer, each user may \
-                 get up to {permits} permits a second time"
-            ),
-            Self::Lost {
-                flaw,
-                refuses: true,
-            } => write!(
-                f,
-                "{flaw}; no image is whole: requests that count daily are refused until the next day"
-            ),
-            Self::Lost { flaw, .. } => {
-                write!(f, "{flaw}; no image is whole: every count begins at 0")
-            }
-        }
-    }
-}
-
-/// Why a durable limiter did not start.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum StartError {
-    /// The clock could not be read.
-    Clock(ClockError),
-    /// The image does not fit the limiter, or that has decided already.
-    Restore(RestoreError),
-    /// The writer's thread could not be started.
-    Thread(io::Error),
-}
-
-impl fmt::Display for StartError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Clock(error) => error.fmt(f),
-            Self::Restore(error) => error.fmt(f),
-            Self::Thread(error) => write!(f, "the writer cannot be started: {error}"),
-        }
-    }
-}
-
-impl std::error::Error for StartError {}

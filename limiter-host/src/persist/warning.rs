@@ -1,0 +1,79 @@
+//! What may be wrong when a durable limiter starts.
+
+use super::directory::Flaw;
+use limiter_core::RestoreError;
+use limiter_core::clock::ClockError;
+use std::fmt;
+use std::io;
+
+/// Something that was not as it should be when the limiter started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Warning {
+    /// One generation is not whole; the other one was taken over.
+    Older {
+        /// What is wrong.
+        flaw: Flaw,
+        /// The number of the image that was taken over.
+        number: u64,
+        /// Permits that each user may get once more, if the other one was newer.
+        permits: u32,
+    },
+    /// Nothing whole was found.
+    Lost {
+        /// What is wrong.
+        flaw: Flaw,
+        /// Whether what counts daily is refused until the next day (R5).
+        refuses: bool,
+    },
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Older {
+                flaw,
+                number,
+                permits,
+            } => write!(
+                f,
+                "{flaw}; going on from image {number}: if the other one was newer, each user may \
+                 get up to {permits} permits a second time"
+            ),
+            Self::Lost {
+                flaw,
+                refuses: true,
+            } => write!(
+                f,
+                "{flaw}; no image is whole: requests that count daily are refused until the next day"
+            ),
+            Self::Lost { flaw, .. } => {
+                write!(f, "{flaw}; no image is whole: every count begins at 0")
+            }
+        }
+    }
+}
+
+/// Why a durable limiter did not start.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The clock could not be read.
+    Clock(ClockError),
+    /// The image does not fit the limiter, or that has decided already.
+    Restore(RestoreError),
+    /// The writer's thread could not be started.
+    Thread(io::Error),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Clock(error) => error.fmt(f),
+            Self::Restore(error) => error.fmt(f),
+            Self::Thread(error) => write!(f, "the writer cannot be started: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
