@@ -4,6 +4,9 @@
 //! The bytes lie in a [`Medium`] that outlives the device. Behind them it holds a byte for each word, so that a second
 //! programming of a word is noticed also where it changes no bit. A torn word may be programmed again with what it
 //! should have held: half-programmed cells allow it.
+//!
+//! The host may stop the device between any two writes to the medium. So a word is marked as torn before it changes
+//! and as whole after: a word stopped in between is torn, as it would be in a chip.
 
 use core::fmt;
 
@@ -77,10 +80,11 @@ impl<M: Medium> Nor<M> {
         if mark == PROGRAMMED || old & target != target {
             return Err(NorError::NotErased { at });
         }
-        if self.power_fails()? {
+        let cut = self.power_fails()?;
+        self.medium.write(mark_of(at), &[TORN])?;
+        if cut {
             let torn = old & (target | self.random.bits());
             self.medium.write(at, &torn.to_le_bytes())?;
-            self.medium.write(mark_of(at), &[TORN])?;
             return Err(NorError::PowerCut);
         }
         self.medium.write(at, &(old & target).to_le_bytes())?;
@@ -89,10 +93,11 @@ impl<M: Medium> Nor<M> {
 
     /// Erases one word; only whole pages are asked for.
     fn erase_word(&mut self, at: u32) -> Result<(), NorError> {
-        if self.power_fails()? {
+        let cut = self.power_fails()?;
+        self.medium.write(mark_of(at), &[TORN])?;
+        if cut {
             let torn = self.word(at)? | self.random.bits();
             self.medium.write(at, &torn.to_le_bytes())?;
-            self.medium.write(mark_of(at), &[TORN])?;
             return Err(NorError::PowerCut);
         }
         self.medium.write(at, &ERASED)?;
@@ -254,8 +259,25 @@ pub(crate) mod tests {
 
     pub(crate) struct Memory(pub(crate) Vec<u8>);
 
-    impl Medium for &mut Memory {
+    /// A host that stops the device at a write to the medium: the ones before are done, it and the later ones are not.
+    struct Stopping<'m> {
+        memory: &'m mut Memory,
+        writes_left: u32,
+    }
+
+    impl Medium for Stopping<'_> {
         fn read(&mut self, at: u32, bytes: &mut [u8]) -> Result<(), MediumFailed> {
+            self.memory.read(at, bytes)
+        }
+
+        fn write(&mut self, at: u32, bytes: &[u8]) -> Result<(), MediumFailed> {
+            self.writes_left = self.writes_left.checked_sub(1).ok_or(MediumFailed)?;
+            self.memory.write(at, bytes)
+        }
+    }
+
+    impl Memory {
+        fn read(&self, at: u32, bytes: &mut [u8]) -> Result<(), MediumFailed> {
             let at = at as usize;
             let source = self.0.get(at..at + bytes.len()).ok_or(MediumFailed)?;
             bytes.copy_from_slice(source);
@@ -267,6 +289,16 @@ pub(crate) mod tests {
             let target = self.0.get_mut(at..at + bytes.len()).ok_or(MediumFailed)?;
             target.copy_from_slice(bytes);
             Ok(())
+        }
+    }
+
+    impl Medium for &mut Memory {
+        fn read(&mut self, at: u32, bytes: &mut [u8]) -> Result<(), MediumFailed> {
+            Memory::read(self, at, bytes)
+        }
+
+        fn write(&mut self, at: u32, bytes: &[u8]) -> Result<(), MediumFailed> {
+            Memory::write(self, at, bytes)
         }
     }
 
@@ -335,6 +367,50 @@ pub(crate) mod tests {
         assert_eq!(block_on(nor.erase(0, PAGE_BYTES)), Err(NorError::PowerCut));
         assert_eq!(memory.0[..4], [0xff; 4]);
         assert_eq!(memory.0[8..12], [0; 4]);
+    }
+
+    #[test]
+    fn leaves_a_flash_that_can_be_used_wherever_the_host_stops_the_device() {
+        let words = PAGE_BYTES / WORD as u32;
+        for writes_left in 0..3 * words {
+            let mut memory = blank();
+            let mut nor = Nor::new(&mut memory, 0, 1);
+            block_on(nor.write(0, &[0x5a; PAGE_BYTES as usize])).unwrap();
+            let stopping = Stopping {
+                memory: &mut memory,
+                writes_left,
+            };
+            let mut nor = Nor::new(stopping, 0, 1);
+            assert_eq!(block_on(nor.erase(0, PAGE_BYTES)), Err(NorError::Medium));
+            let mut nor = Nor::new(&mut memory, 0, 1);
+            let erased: Vec<u32> = (0..PAGE_BYTES)
+                .step_by(WORD)
+                .filter(|at| nor.word(*at) == Ok(u32::MAX))
+                .collect();
+            assert_eq!(erased.len() as u32, (writes_left + 1) / 3);
+            for at in erased {
+                block_on(nor.write(at, &[0x5a; WORD])).unwrap();
+                assert_eq!(
+                    block_on(nor.write(at, &[0x5a; WORD])),
+                    Err(NorError::NotErased { at })
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn completes_a_word_in_which_the_host_stopped_the_device() {
+        for writes_left in 0..3 {
+            let mut memory = blank();
+            let stopping = Stopping {
+                memory: &mut memory,
+                writes_left,
+            };
+            let mut nor = Nor::new(stopping, 0, 1);
+            assert_eq!(block_on(nor.write(0, &[0x5a; 4])), Err(NorError::Medium));
+            let mut nor = Nor::new(&mut memory, 0, 1);
+            block_on(nor.write(0, &[0x5a; 4])).unwrap();
+        }
     }
 
     #[test]
