@@ -5,6 +5,8 @@
 //! |---|---|
 //! | [`directory`] | where images are: two generations of them, each written whole or not at all |
 //! | [`durable`] | [`Durable`]: a permit is handed out once it is stored; who waits for that |
+//! | [`options`] | what its owner chooses |
+//! | [`health`] | how its writes go |
 //! | [`waiting`] | a request that waits for the disk |
 //! | [`warning`] | what may be wrong at the start |
 //! | `writer` | the thread that writes, one image for all who wait |
@@ -44,13 +46,17 @@
 
 pub mod directory;
 pub mod durable;
+pub mod health;
+pub mod options;
 mod state;
 pub mod waiting;
 pub mod warning;
 mod writer;
 
 pub use self::directory::{Directory, Flaw, Found, Storage};
-pub use self::durable::{Durable, Options};
+pub use self::durable::Durable;
+pub use self::health::Health;
+pub use self::options::Options;
 pub use self::state::Counts;
 pub use self::waiting::Waiting;
 pub use self::warning::{StartError, Warning};

@@ -30,19 +30,24 @@ pub struct Directory {
 }
 
 impl Directory {
-    /// Opens a directory, and makes it if there is none.
+    /// Opens a directory, and makes it if there is none. One that was used before may be read-only:
+    /// then every write fails.
     ///
     /// # Errors
     ///
-    /// [`io::Error`]: it cannot be made or written to, or another process has it
+    /// [`io::Error`]: it cannot be made, or another process has it
     /// ([`io::ErrorKind::WouldBlock`]).
     pub fn open(path: &Path) -> io::Result<Self> {
         fs::create_dir_all(path)?;
-        let lock = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(path.join("lock"))?;
+        let file = path.join("lock");
+        let lock = match File::open(&file) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => OpenOptions::new()
+                .create(true)
+                .truncate(false)
+                .write(true)
+                .open(&file)?,
+            opened => opened?,
+        };
         lock.try_lock().map_err(|error| match error {
             TryLockError::WouldBlock => {
                 io::Error::new(io::ErrorKind::WouldBlock, "another process uses it")
@@ -56,11 +61,12 @@ impl Directory {
     }
 
     /// The hash key of the directory's images, which only the owner may read. At the first start
-    /// it is what `random` gives; it is never changed.
+    /// it is what `random` gives, stored before any image is; it is never changed.
     ///
     /// # Errors
     ///
-    /// [`io::Error`]: the file cannot be read or written, is no key, or there is no randomness.
+    /// [`io::Error`]: the file cannot be read or written, is no key, is gone though there are images
+    /// made under it, or there is no randomness.
     pub fn key(&self, random: impl FnOnce() -> Option<[u8; 16]>) -> io::Result<HashKey> {
         let file = self.path.join("key");
         match fs::read(&file) {
@@ -72,6 +78,14 @@ impl Directory {
                 })
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                if (0..2).any(|generation| self.generation(generation).exists()) {
+                    let what = format!(
+                        "{}: is gone, and the images beside it were made under it; put it back, or \
+                         remove the images, and every count begins at 0",
+                        file.display()
+                    );
+                    return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+                }
                 let key = random().ok_or_else(|| io::Error::other("there is no randomness"))?;
                 self.replace(&file, &key)?;
                 Ok(HashKey::new(key))
@@ -161,6 +175,17 @@ pub enum Found {
     },
 }
 
+impl Found {
+    /// What is not as it should be.
+    #[must_use]
+    pub fn flaws(&self) -> &[Flaw] {
+        match self {
+            Self::Nothing => &[],
+            Self::Whole { flaws, .. } | Self::Broken { flaws } => flaws,
+        }
+    }
+}
+
 /// A file that is no whole image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Flaw {
@@ -172,6 +197,14 @@ pub struct Flaw {
 enum Why {
     Image(RestoreError),
     File(String),
+}
+
+impl Flaw {
+    /// Whether the image was made under another hash key (R1).
+    #[must_use]
+    pub fn is_foreign(&self) -> bool {
+        self.why == Why::Image(RestoreError::Foreign)
+    }
 }
 
 impl fmt::Display for Flaw {

@@ -5,8 +5,13 @@
 //! held back until an image is stored that covers it; if that fails the charge is given back, and
 //! the answer is `store_failed` (O8). So a window may have been opened by a charge that was given
 //! back, and the statistics count such a request twice, as admitted and as refused.
+//!
+//! What that costs: each admission that counts daily takes one lock, which all cores share, to look
+//! at its user's bound, and reads the user's row once more; nothing else takes it.
 
 use super::directory::{Directory, Found, Storage};
+use super::health::Health;
+use super::options::Options;
 use super::state::{Claim, Counts, State};
 use super::waiting::Waiting;
 use super::warning::{StartError, Warning};
@@ -15,9 +20,7 @@ use crate::awaited::{DecideAsync, Never, Step};
 use crate::clock::SharedClock;
 use crate::concurrent::Concurrent;
 use limiter_core::snapshot::Image;
-use limiter_core::{
-    Decision, HashKey, Now, OffTime, OnLostState, Outage, Policy, Request, Reserve,
-};
+use limiter_core::{Decision, HashKey, Now, OnLostState, Outage, Policy, Request};
 use std::fmt;
 use std::io;
 use std::pin::Pin;
@@ -25,38 +28,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, JoinHandle};
-
-/// What is chosen once, at the start.
-#[derive(Clone, Copy, Debug)]
-pub struct Options {
-    /// How far ahead permits are reserved, and what happens while writes fail. By default 100, with
-    /// a write when 25 are left, and refusals.
-    pub reserve: Reserve,
-    /// What the first known UTC may do (R4); trusted by default.
-    pub off_time: OffTime,
-    /// What happens if nothing whole is found (R5); refusals by default.
-    pub on_lost_state: OnLostState,
-    /// Requests that may wait for the disk at once; more are refused `store_failed`. 0: nobody
-    /// waits. By default 10 000.
-    pub most_waiting: usize,
-    /// Is told of a failed write that follows one that succeeded. By default nothing is.
-    pub report: fn(&io::Error),
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            reserve: Reserve {
-                early: 25,
-                ..Reserve::DEFAULT
-            },
-            off_time: OffTime::Trust,
-            on_lost_state: OnLostState::Refuse,
-            most_waiting: 10_000,
-            report: |_| {},
-        }
-    }
-}
 
 /// A [`Concurrent`] whose daily counts, strikes and blocks survive the end of the process. Clones
 /// share one.
@@ -101,6 +72,9 @@ impl Durable {
         clock: SharedClock,
     ) -> Result<Self, StartError> {
         let now = clock.now().map_err(StartError::Clock)?;
+        if let Some(flaw) = found.flaws().iter().find(|flaw| flaw.is_foreign()) {
+            return Err(StartError::Foreign(flaw.clone()));
+        }
         let (_, users) = limiter.capacity();
         let mut state = State::new(users);
         let mut warnings = Vec::new();
@@ -176,6 +150,28 @@ impl Durable {
         self.shared.lock().counts
     }
 
+    /// How things stand with the writes. *O*(users), under the lock that admissions take.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        let limiter = &self.shared.limiter;
+        let refills = limiter.calendar().refills();
+        let state = self.shared.lock();
+        Health {
+            counts: state.counts,
+            stored_at: state.stored_at,
+            error: state.error.clone(),
+            reserved_permits: state.unused(refills, |place| limiter.day_at(place)),
+            unprotected_permits: state.unprotected,
+        }
+    }
+
+    /// Has an image written soon, in the background: for what makes no write due by itself, such as
+    /// a block that began or was lifted.
+    pub fn save(&self) {
+        self.shared.lock().due = true;
+        self.shared.work.notify_one();
+    }
+
     /// Decides a request, and blocks the thread while its permits are being stored.
     pub fn check(&self, request: &Request, now: Now) -> Decision {
         match self.decide(request, None, now) {
@@ -232,16 +228,17 @@ impl DecideAsync for Durable {
         }
         let mut waiting = Waiting {
             shared: Arc::clone(shared),
-            failures: state.counts.failed,
             claim,
-            held: Some((decision, *request, now)),
+            asked: 0,
+            request: *request,
+            held: Some((decision, now)),
             counted: false,
         };
         if state.closed {
             drop(state);
             return Step::Done(waiting.give_up());
         }
-        state.ask(&claim);
+        waiting.asked = state.ask(&claim);
         shared.work.notify_one();
         if state.waiting >= shared.options.most_waiting {
             state.counts.turned_away += 1;

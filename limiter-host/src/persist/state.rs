@@ -1,10 +1,10 @@
 //! What is stored, who waits, and what the writer is to do: all under one lock, held for a moment.
 
-use super::durable::Options;
+use super::options::Options;
 use crate::concurrent::restart::Seated;
-use limiter_core::Bound;
-use limiter_core::Policy;
+use limiter_core::daily::Day;
 use limiter_core::snapshot::UserRecord;
+use limiter_core::{Bound, Instant, Policy};
 use std::task::Waker;
 
 /// A charge that is not handed out yet.
@@ -43,6 +43,10 @@ pub(super) struct State {
     pub(super) stored_day: Option<(Option<u32>, u32)>,
     /// The writer is to write.
     pub(super) due: bool,
+    /// Writes that began, the last of them that has ended, and the last that failed.
+    pub(super) begun: u64,
+    pub(super) ended: u64,
+    pub(super) failed: u64,
     /// The writer is to write for the last time.
     pub(super) closing: bool,
     /// Nothing that is not stored is handed out any more.
@@ -50,6 +54,12 @@ pub(super) struct State {
     pub(super) waiting: usize,
     pub(super) wakers: Vec<Waker>,
     pub(super) counts: Counts,
+    /// The moment of the image that is stored, if this process made it.
+    pub(super) stored_at: Option<Instant>,
+    /// Why the last write failed, if it did.
+    pub(super) error: Option<String>,
+    /// Permits by which bounds were raised since the image that is stored.
+    pub(super) unprotected: u64,
 }
 
 /// How the writes of a [`Durable`](super::Durable) went, since its start.
@@ -73,11 +83,17 @@ impl State {
             number: 0,
             stored_day: None,
             due: false,
+            begun: 0,
+            ended: 0,
+            failed: 0,
             closing: false,
             closed: false,
             waiting: 0,
             wakers: Vec::new(),
             counts: Counts::default(),
+            stored_at: None,
+            error: None,
+            unprotected: 0,
         }
     }
 
@@ -95,8 +111,9 @@ impl State {
         }
     }
 
-    /// Notes how far the user's bound has to reach.
-    pub(super) fn ask(&mut self, claim: &Claim) {
+    /// Notes how far the user's bound has to reach; says how many writes had begun. The next one
+    /// covers the claim.
+    pub(super) fn ask(&mut self, claim: &Claim) -> u64 {
         if let (Some(seat), Some(used)) = (self.seat(claim), claim.used) {
             seat.bound = seat.bound.ask(used, 0);
             let before = used.saturating_sub(claim.cost);
@@ -105,6 +122,7 @@ impl State {
             }
         }
         self.due = true;
+        self.begun
     }
 
     /// Whether the user's reserve is nearly used, so that an image should be written soon.
@@ -177,6 +195,18 @@ impl State {
             }
         }
         all
+    }
+
+    /// Permits that are reserved and not used on the day `refills`, by the users' days as they are.
+    pub(super) fn unused(&self, refills: u32, day_at: impl Fn(u32) -> Option<(Day, u64)>) -> u64 {
+        let seats = (0..).zip(&self.seats);
+        let of_day = seats.filter(|(_, seat)| seat.held > 0 && seat.refills == refills);
+        let unused = of_day.filter_map(|(place, seat)| {
+            let (day, tenancy) = day_at(place)?;
+            let used = day.settle(refills).used();
+            (tenancy == seat.tenancy).then(|| u64::from(seat.held.saturating_sub(used)))
+        });
+        unused.sum()
     }
 
     /// Ends every reserve, for the last image.

@@ -8,15 +8,17 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 /// A decision that is handed out once what it charged is stored. Dropped before that, it gives the
-/// charge back.
+/// charge back. Polled again after it was ready, it answers `store_failed`: there is nothing left to
+/// hand out.
 #[derive(Debug)]
 pub struct Waiting {
     pub(super) shared: Arc<Shared>,
-    /// Writes that had failed before.
-    pub(super) failures: u64,
     pub(super) claim: Claim,
-    /// The decision, and what it was made of; `None` once it is handed out.
-    pub(super) held: Option<(Decision, Request, Now)>,
+    /// Writes that had begun when it asked for one.
+    pub(super) asked: u64,
+    pub(super) request: Request,
+    /// The decision and its moment; `None` once that is handed out or given back.
+    pub(super) held: Option<(Decision, Now)>,
     /// Whether it is among those who wait.
     pub(super) counted: bool,
 }
@@ -28,23 +30,18 @@ impl Waiting {
     }
 
     fn refuse(&mut self) -> Decision {
-        match self.give_back() {
-            Some(request) => self
-                .shared
-                .limiter
-                .refuse_for(&request, Outage::StoreFailed),
-            // Never: a future is not polled again after it is ready.
-            None => Decision::EXEMPT,
-        }
+        self.give_back();
+        let limiter = &self.shared.limiter;
+        limiter.refuse_for(&self.request, Outage::StoreFailed)
     }
 
-    /// Gives the charge back unless it is handed out; says which request's it was.
-    fn give_back(&mut self) -> Option<Request> {
-        let (decision, request, now) = self.held.take()?;
-        if let Some(receipt) = decision.into_receipt() {
+    /// Gives the charge back unless it is handed out.
+    fn give_back(&mut self) {
+        if let Some((decision, now)) = self.held.take()
+            && let Some(receipt) = decision.into_receipt()
+        {
             self.shared.limiter.refund(receipt, now);
         }
-        Some(request)
     }
 }
 
@@ -52,23 +49,26 @@ impl Future for Waiting {
     type Output = Decision;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Decision> {
+        if self.held.is_none() {
+            return Poll::Ready(Outage::StoreFailed.decide(&self.request));
+        }
         let shared = Arc::clone(&self.shared);
         let mut state = shared.lock();
-        if state.covers(&self.claim) {
-            drop(state);
-            let handed_out = self.held.take();
-            return match handed_out {
-                Some((decision, ..)) => Poll::Ready(decision),
-                None => Poll::Pending,
-            };
+        if state.covers(&self.claim)
+            && let Some((decision, _)) = self.held.take()
+        {
+            return Poll::Ready(decision);
         }
         let refuses = shared.options.reserve.on_failed_write == OnFailedWrite::Refuse;
-        if state.closed || (refuses && state.counts.failed > self.failures) {
+        if state.closed || (refuses && state.failed > self.asked) {
             drop(state);
             return Poll::Ready(self.refuse());
         }
-        state.ask(&self.claim);
-        shared.work.notify_one();
+        if state.ended > self.asked {
+            // The write that was asked for has ended, and what it was for is of another day now.
+            self.asked = state.ask(&self.claim);
+            shared.work.notify_one();
+        }
         state.wakers.push(context.waker().clone());
         Poll::Pending
     }

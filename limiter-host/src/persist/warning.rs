@@ -60,6 +60,9 @@ impl fmt::Display for Warning {
 pub enum StartError {
     /// The clock could not be read.
     Clock(ClockError),
+    /// An image was made under another hash key (R1). No crash leads to that: a key or a directory
+    /// was mixed up.
+    Foreign(Flaw),
     /// The image does not fit the limiter, or that has decided already.
     Restore(RestoreError),
     /// The writer's thread could not be started.
@@ -70,6 +73,11 @@ impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Clock(error) => error.fmt(f),
+            Self::Foreign(flaw) => write!(
+                f,
+                "{flaw}; put back the key that it was made under, or remove the images, and every \
+                 count begins at 0"
+            ),
             Self::Restore(error) => error.fmt(f),
             Self::Thread(error) => write!(f, "the writer cannot be started: {error}"),
         }

@@ -16,16 +16,15 @@ pub(super) fn run(shared: &Shared, storage: &mut impl Storage) -> io::Result<()>
                 state = shared.wait_for_work(state);
             }
             state.due = false;
+            state.begun += 1;
             if state.closing {
                 state.close();
             }
             state.closing
         };
         let result = write(shared, storage);
-        if let Err(error) = &result
-            && was_well
-        {
-            (shared.options.report)(error);
+        if result.is_ok() != was_well {
+            (shared.options.report)(result.as_ref().copied());
         }
         was_well = result.is_ok();
         if closing {
@@ -40,7 +39,7 @@ fn write(shared: &Shared, storage: &mut impl Storage) -> io::Result<()> {
     let (limiter, options) = (&shared.limiter, &shared.options);
     // Without a clock an image cannot be made, as if it could not be stored.
     let now = shared.clock.now().map_err(io::Error::other);
-    let now = now.inspect_err(|_| fail(shared))?;
+    let now = now.inspect_err(|error| fail(shared, error))?;
     let policy = *limiter.policy();
     let rows = limiter.image_rows(now.monotonic());
     let refills = rows.calendar.refills();
@@ -66,17 +65,20 @@ fn write(shared: &Shared, storage: &mut impl Storage) -> io::Result<()> {
     snapshot::encode(&mut image, &header, records.iter().copied(), blocks)
         .map_err(io::Error::other)
         .and_then(|length| storage.store(number, &image[..length]))
-        .inspect_err(|_| {
+        .inspect_err(|error| {
             if options.reserve.on_failed_write == OnFailedWrite::GoOn {
                 let mut state = shared.lock();
                 let risen = state.raise(&rows.users, &records, refills);
                 state.stored_day = Some((rows.calendar.day(), refills));
                 state.counts.unprotected_permits += risen;
+                state.unprotected += risen;
             }
-            fail(shared);
+            fail(shared, error);
         })?;
     let mut state = shared.lock();
     state.counts.stored += 1;
+    state.ended = state.begun;
+    (state.stored_at, state.error, state.unprotected) = (Some(now.monotonic()), None, 0);
     if !state.closed {
         state.stored_day = Some((rows.calendar.day(), refills));
         state.raise(&rows.users, &records, refills);
@@ -86,8 +88,12 @@ fn write(shared: &Shared, storage: &mut impl Storage) -> io::Result<()> {
     Ok(())
 }
 
-fn fail(shared: &Shared) {
-    shared.lock().counts.failed += 1;
+fn fail(shared: &Shared, error: &io::Error) {
+    let mut state = shared.lock();
+    state.counts.failed += 1;
+    (state.ended, state.failed) = (state.begun, state.begun);
+    state.error = Some(error.to_string());
+    drop(state);
     wake(shared);
 }
 
