@@ -158,6 +158,9 @@ impl Shared {
         match self.sources.limits().limiter.unblock(token) {
             Ok(()) => {
                 self.sources.forget();
+                if let Some(kept) = &self.sources.limits().kept {
+                    kept.durable().save();
+                }
                 eprintln!(
                     "gateway: an operator unblocked token {:016x}",
                     token.as_u64()

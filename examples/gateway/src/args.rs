@@ -3,8 +3,12 @@
 use crate::error::StartError;
 use crate::listener::ConnectionLimits;
 use crate::settings::{AdminSettings, Settings, TableSize};
+use crate::state::StateSettings;
 use crate::tls::TlsFiles;
 use limiter_host::config::{Config, PolicyFile, TokenFile};
+use limiter_host::core::{OffTime, OnFailedWrite, OnLostState, Reserve};
+use limiter_host::persist::Options;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -75,10 +79,37 @@ pub struct Args {
     #[arg(long, value_name = "TOKENS,USERS", value_parser = table_size)]
     pub table: Option<TableSize>,
 
+    /// Keep daily counts, strikes and blocks in this directory, so that they survive a restart or a
+    /// crash; it is made if there is none, and is for one gateway at a time
+    #[arg(long, value_name = "DIR")]
+    pub state: Option<PathBuf>,
+
+    /// Permits that are reserved for a user with one write: what a crash costs him at most
+    #[arg(long, value_name = "PERMITS", default_value_t = 100, requires = "state",
+        value_parser = number(1, 1_000_000))]
+    pub state_ahead: u32,
+
+    /// While --state cannot be written: refuse with 503 what goes beyond the reserve, or go on, so
+    /// that a crash lets it be used again
+    #[arg(long, value_name = "refuse|go-on", default_value = "refuse", requires = "state",
+        value_parser = on_failed_write)]
+    pub on_failed_write: OnFailedWrite,
+
+    /// If nothing in --state is whole: refuse what counts daily until the next day, or begin afresh
+    #[arg(long, value_name = "refuse|fresh", default_value = "refuse", requires = "state",
+        value_parser = on_lost_state)]
+    pub on_lost_state: OnLostState,
+
+    /// After a restart: trust this machine's date if it says that a day has passed, or ignore it
+    /// until 23 h after the last one began have passed while the gateway ran
+    #[arg(long, value_name = "trust|ignore", default_value = "trust", requires = "state",
+        value_parser = off_time)]
+    pub off_time: OffTime,
+
     /// Count in this store, together with all gateways that name it: redis://HOST:PORT,
     /// redis+sentinel://HOST:PORT/NAME or redis+cluster://HOST:PORT
     #[cfg(feature = "redis")]
-    #[arg(long, value_name = "URL", requires = "store_key", conflicts_with_all = ["admin", "config"])]
+    #[arg(long, value_name = "URL", requires = "store_key", conflicts_with_all = ["admin", "config", "state"])]
     pub store: Option<String>,
 
     /// A file of 16 random bytes, the same for all gateways on a store
@@ -127,6 +158,7 @@ impl Args {
             tokens,
             config: None,
             table: self.table,
+            state: self.state(),
             #[cfg(feature = "redis")]
             store: self.store()?,
         };
@@ -142,6 +174,25 @@ impl Args {
             return Ok(None);
         };
         crate::store::StoreSettings::new(url, key, self.on_store_failure).map(Some)
+    }
+
+    fn state(&self) -> Option<StateSettings> {
+        // OK because it is at least 1.
+        let ahead = NonZeroU32::new(self.state_ahead).unwrap_or(NonZeroU32::MIN);
+        Some(StateSettings {
+            directory: self.state.clone()?,
+            options: Options {
+                reserve: Reserve {
+                    ahead,
+                    // As many are spent while an image is being written, or fewer.
+                    early: self.state_ahead / 4,
+                    on_failed_write: self.on_failed_write,
+                },
+                off_time: self.off_time,
+                on_lost_state: self.on_lost_state,
+                ..Options::default()
+            },
+        })
     }
 
     fn tls(&self) -> Option<TlsFiles> {
@@ -176,6 +227,33 @@ fn admin_address(text: &str) -> Result<String, String> {
     }
     let host = if host.is_empty() { "127.0.0.1" } else { host };
     Ok(format!("{host}:{port}"))
+}
+
+/// Reads what happens while the state cannot be written.
+fn on_failed_write(text: &str) -> Result<OnFailedWrite, String> {
+    match text {
+        "refuse" => Ok(OnFailedWrite::Refuse),
+        "go-on" => Ok(OnFailedWrite::GoOn),
+        _ => Err("refuse or go-on".to_owned()),
+    }
+}
+
+/// Reads what happens if the state is lost.
+fn on_lost_state(text: &str) -> Result<OnLostState, String> {
+    match text {
+        "refuse" => Ok(OnLostState::Refuse),
+        "fresh" => Ok(OnLostState::Fresh),
+        _ => Err("refuse or fresh".to_owned()),
+    }
+}
+
+/// Reads what the date may do after a restart.
+fn off_time(text: &str) -> Result<OffTime, String> {
+    match text {
+        "trust" => Ok(OffTime::Trust),
+        "ignore" => Ok(OffTime::Ignore),
+        _ => Err("trust or ignore".to_owned()),
+    }
 }
 
 /// Reads what is decided without the store.

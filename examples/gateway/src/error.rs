@@ -1,4 +1,4 @@
-//! Why the gateway did not start.
+//! Why the gateway did not start, or did not end well.
 
 use limiter_host::config::{ConfigError, ReloadError};
 use limiter_host::core::RegisterError;
@@ -38,6 +38,13 @@ pub enum StartError {
     Clock(ClockError),
     /// A token does not fit the tables.
     Register(RegisterError),
+    /// The directory of `--state` cannot be used, or what it holds.
+    State {
+        /// The directory.
+        directory: String,
+        /// What is wrong with it.
+        what: String,
+    },
     /// The store's address cannot be used.
     #[cfg(feature = "redis")]
     Store(limiter_host::redis::RedisConfigError),
@@ -65,6 +72,7 @@ impl fmt::Display for StartError {
             Self::Register(RegisterError::TableFull) => {
                 f.write_str("--table is smaller than the list of tokens and users")
             }
+            Self::State { directory, what } => write!(f, "--state {directory}: {what}"),
             #[cfg(feature = "redis")]
             Self::Store(error) => write!(f, "--store: {error}"),
             #[cfg(feature = "redis")]
@@ -81,3 +89,20 @@ impl From<ConfigError> for StartError {
         Self::Config(error)
     }
 }
+
+/// The last image of the state could not be written, so that what was reserved is lost.
+#[derive(Debug)]
+pub struct EndError(pub io::Error);
+
+impl fmt::Display for EndError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(error) = self;
+        write!(
+            f,
+            "the last image of --state cannot be written: {error}; each user loses what is \
+             reserved for him"
+        )
+    }
+}
+
+impl std::error::Error for EndError {}

@@ -10,9 +10,9 @@
 //! Beside it, on a listener of its own if that is wanted: [`admin`], for operators.
 //!
 //! Before that, once: [`args`] reads the flags and files into [`Settings`], [`limits`] makes a
-//! limiter of them, [`store`] has its limits shared if that is wanted, and [`server`] puts all together; `follow` keeps the limiter at what its file
-//! says from then on. [`demo`] names the tokens that are known
-//! without a file.
+//! limiter of them, [`store`] has its limits shared or [`state`] has them survive if that is wanted,
+//! and [`server`] puts all together; `follow` keeps the limiter at what its file says from then on.
+//! [`demo`] names the tokens that are known without a file.
 #![forbid(unsafe_code)]
 
 pub mod admin;
@@ -25,13 +25,14 @@ pub mod listener;
 pub mod proxy;
 pub mod server;
 pub mod settings;
+pub mod state;
 pub mod store;
 pub mod tls;
 pub mod upstream;
 mod welcome;
 
 pub use args::Args;
-pub use error::StartError;
+pub use error::{EndError, StartError};
 pub use server::Gateway;
 pub use settings::Settings;
 pub use welcome::welcome;

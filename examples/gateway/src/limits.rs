@@ -4,6 +4,7 @@ use crate::demo;
 use crate::error::StartError;
 use crate::follow::Follow;
 use crate::settings::{Settings, TableSize};
+use crate::state::{Kept, Opened, StateSettings};
 use crate::store::Decider;
 use limiter_host::config::{LiveConfig, TokenEntry};
 use limiter_host::core::{HashKey, Origin};
@@ -24,11 +25,13 @@ pub struct Limits {
     pub clock: SharedClock,
     /// How many rows it has.
     pub table: TableSize,
-    /// Who decides: the limiter, unless there is a store.
+    /// Who decides: the limiter, unless there is a store or a state.
     decider: Arc<Decider>,
     origins: Origins,
     /// The file that it is kept at, if there is one.
     pub(crate) follow: Option<Follow>,
+    /// The directory that it is kept in, if there is one.
+    pub(crate) kept: Option<Kept>,
 }
 
 impl Limits {
@@ -36,9 +39,12 @@ impl Limits {
     ///
     /// # Errors
     ///
-    /// [`StartError`] if there is no random key, the clock fails, or a token does not fit.
+    /// [`StartError`] if there is no random key, the clock fails, a token does not fit, or the state
+    /// cannot be used.
     pub fn start(settings: &Settings, clock: SharedClock) -> Result<Self, StartError> {
-        let key = key(settings)?;
+        let opened = settings.state.as_ref().map(StateSettings::open);
+        let opened = opened.transpose()?;
+        let key = key(settings, opened.as_ref())?;
         let tokens = &*tokens(settings);
         let table = settings
             .table
@@ -56,6 +62,7 @@ impl Limits {
                 Arc::new(move |path| origins.of(path))
             },
             follow: None,
+            kept: None,
         };
         match &settings.config {
             None => limits.register(tokens)?,
@@ -68,6 +75,12 @@ impl Limits {
                 limits.origins = Arc::new(move |path| origins.of(path));
                 limits.follow = Some(Follow::new(path.display().to_string(), live));
             }
+        }
+        if let Some(opened) = opened {
+            let (limiter, clock) = (Arc::clone(&limits.limiter), limits.clock.clone());
+            let kept = opened.keep(limiter, clock)?;
+            limits.decider = Arc::new(Decider::Kept(kept.durable().clone()));
+            limits.kept = Some(kept);
         }
         Ok(limits)
     }
@@ -120,6 +133,7 @@ impl fmt::Debug for Limits {
             .field("limiter", &self.limiter)
             .field("table", &self.table)
             .field("follow", &self.follow)
+            .field("kept", &self.kept)
             .finish_non_exhaustive()
     }
 }
@@ -135,8 +149,12 @@ fn tokens(settings: &Settings) -> Cow<'_, [TokenEntry]> {
     }
 }
 
-/// The key of the store, which is the same for all who share it, or one of this process.
-fn key(settings: &Settings) -> Result<HashKey, StartError> {
+/// The key of the store, which is the same for all who share it, that of the state, or one of this
+/// process.
+fn key(settings: &Settings, opened: Option<&Opened>) -> Result<HashKey, StartError> {
+    if let Some(opened) = opened {
+        return Ok(opened.key.clone());
+    }
     #[cfg(feature = "redis")]
     if let Some(store) = &settings.store {
         return Ok(store.key.clone());

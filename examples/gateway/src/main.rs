@@ -2,14 +2,18 @@
 #![forbid(unsafe_code)]
 
 use clap::Parser as _;
-use gateway::{Args, Gateway, StartError};
+use gateway::{Args, EndError, Gateway, StartError};
 use limiter_host::SharedClock;
 use limiter_host::config::ConfigError;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     match run(&Args::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(error)) => {
+            eprintln!("gateway: {error}");
+            ExitCode::FAILURE
+        }
         Err(error) => {
             match &error {
                 // Lines that begin with their place, as editors read them.
@@ -22,15 +26,14 @@ fn main() -> ExitCode {
 }
 
 #[tokio::main]
-async fn run(args: &Args) -> Result<(), StartError> {
+async fn run(args: &Args) -> Result<Result<(), EndError>, StartError> {
     let settings = args.settings()?;
     let gateway = Gateway::bind(&settings, SharedClock::system()).await?;
     // Heard from here on, so that whoever reads the welcome may end the gateway at once.
     let end = end_signal().map_err(StartError::Signals)?;
     hear_reloads(gateway.reload()).map_err(StartError::Signals)?;
     print!("{}", gateway::welcome(&settings, &gateway));
-    gateway.serve(end).await;
-    Ok(())
+    Ok(gateway.serve(end).await)
 }
 
 /// Has SIGHUP read files again, or say that there are none.

@@ -2,7 +2,7 @@
 
 use crate::admin::status::About;
 use crate::admin::{Admin, Metrics, Sources};
-use crate::error::StartError;
+use crate::error::{EndError, StartError};
 use crate::limits::Limits;
 use crate::listener::{ConnectionLimits, Listener};
 use crate::proxy::Proxy;
@@ -103,8 +103,12 @@ impl Gateway {
     }
 
     /// Serves until `end` comes, then takes no more connections, lets requests that are under way
-    /// finish for at most 10 s, and returns.
-    pub async fn serve(self, end: impl Future<Output = ()>) {
+    /// finish for at most 10 s, writes the last image of the state, and returns.
+    ///
+    /// # Errors
+    ///
+    /// [`EndError`] if that image could not be written; all else was done.
+    pub async fn serve(self, end: impl Future<Output = ()>) -> Result<(), EndError> {
         let (ending, ended) = watch::channel(());
         let admin = async {
             if let Some((listener, admin)) = self.admin {
@@ -120,9 +124,16 @@ impl Gateway {
                 None => std::future::pending().await,
             }
         };
+        let keep = async {
+            match &self.limits.kept {
+                Some(kept) => kept.run().await,
+                None => std::future::pending().await,
+            }
+        };
         let end = async {
             tokio::select! {
                 () = follow => {}
+                () = keep => {}
                 () = end => {}
             }
             drop(ending);
@@ -131,6 +142,10 @@ impl Gateway {
             .listener
             .serve(self.service, until_dropped(ended.clone()));
         tokio::join!(service, admin, end);
+        match &self.limits.kept {
+            Some(kept) => kept.close().await.map_err(EndError),
+            None => Ok(()),
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::listener::ConnectionLimits;
 use crate::proxy::Upstream;
+use crate::state::StateSettings;
 use crate::tls::TlsFiles;
 use limiter_host::config::{Config, PolicyFile, TableRows, TokenEntry};
 use std::path::PathBuf;
@@ -30,6 +31,8 @@ pub struct Settings {
     pub tokens: Option<Vec<TokenEntry>>,
     /// Rows of the tables, `None` for as many as the tokens ask for.
     pub table: Option<TableSize>,
+    /// Where daily counts, strikes and blocks survive a restart, `None` for nowhere.
+    pub state: Option<StateSettings>,
     /// The store through which limits are shared, `None` to decide in this process.
     #[cfg(feature = "redis")]
     pub store: Option<crate::store::StoreSettings>,
@@ -49,6 +52,7 @@ impl Default for Settings {
             policy: PolicyFile::default(),
             tokens: None,
             table: None,
+            state: None,
             #[cfg(feature = "redis")]
             store: None,
         }

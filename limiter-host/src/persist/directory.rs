@@ -40,14 +40,12 @@ impl Directory {
     pub fn open(path: &Path) -> io::Result<Self> {
         fs::create_dir_all(path)?;
         let file = path.join("lock");
-        let lock = match File::open(&file) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => OpenOptions::new()
-                .create(true)
-                .truncate(false)
-                .write(true)
-                .open(&file)?,
-            opened => opened?,
-        };
+        if !file.exists() {
+            let mut options = OpenOptions::new();
+            drop(options.create(true).append(true).open(&file)?);
+        }
+        // For reading: on a read-only disk too, and the disk may be made read-only meanwhile.
+        let lock = File::open(&file)?;
         lock.try_lock().map_err(|error| match error {
             TryLockError::WouldBlock => {
                 io::Error::new(io::ErrorKind::WouldBlock, "another process uses it")

@@ -5,11 +5,16 @@
 //! |---|---|---|
 //! | `gateway_connections`, `gateway_connections_limit` | gauge | clients' connections that are open, and that may be |
 //! | `gateway_upstream_failures_total` by `kind` | counter | requests that the server behind did not answer: `failed`, `timed_out` |
+//! | `gateway_state_writes_total` by `outcome` | counter | images of the state: `stored`, `failed` |
+//! | `gateway_state_failing` | gauge | 1 while the last write failed, else 0 |
+//! | `gateway_state_reserved_permits` | gauge | what a crash now would cost all users together |
+//! | `gateway_state_unprotected_permits` | gauge | what a crash now would let be used a second time |
 //! | `gateway_config_refused` | gauge | 1 while the newest configuration file is refused, else 0 |
 
 use super::status::Sources;
 use crate::proxy::Failures;
 use limiter_host::meters::LimiterMetrics;
+use limiter_host::persist::Health;
 use metrics::{Counter, Gauge, Unit};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use std::sync::Arc;
@@ -27,6 +32,17 @@ struct Recorded {
     upstream_failed: Counter,
     upstream_timed_out: Counter,
     config_refused: Gauge,
+    state: StateMetrics,
+}
+
+/// All 0 if there is no state.
+#[derive(Debug)]
+struct StateMetrics {
+    stored: Counter,
+    failed: Counter,
+    failing: Gauge,
+    reserved: Gauge,
+    unprotected: Gauge,
 }
 
 impl Metrics {
@@ -47,6 +63,13 @@ impl Metrics {
                 upstream_failed: metrics::counter!(UPSTREAM_FAILURES, "kind" => "failed"),
                 upstream_timed_out: metrics::counter!(UPSTREAM_FAILURES, "kind" => "timed_out"),
                 config_refused: metrics::gauge!(CONFIG_REFUSED),
+                state: StateMetrics {
+                    stored: metrics::counter!(STATE_WRITES, "outcome" => "stored"),
+                    failed: metrics::counter!(STATE_WRITES, "outcome" => "failed"),
+                    failing: metrics::gauge!(STATE_FAILING),
+                    reserved: metrics::gauge!(STATE_RESERVED),
+                    unprotected: metrics::gauge!(STATE_UNPROTECTED),
+                },
             }
         });
         Self(Arc::new(recorded))
@@ -73,8 +96,10 @@ impl Metrics {
             limiter.sample(&limits.limiter, now);
         }
         let connections = sources.connections();
-        self.0.connections.set(real(connections.open()));
-        self.0.connections_limit.set(real(connections.most()));
+        self.0.connections.set(real(connections.open() as u64));
+        self.0
+            .connections_limit
+            .set(real(connections.most() as u64));
         if let Some(Failures { failed, timed_out }) = sources.failures() {
             self.0.upstream_failed.absolute(failed);
             self.0.upstream_timed_out.absolute(timed_out);
@@ -83,8 +108,21 @@ impl Metrics {
             .follow
             .as_ref()
             .is_some_and(|f| f.state().is_refused());
-        self.0.config_refused.set(real(usize::from(refused)));
+        self.0.config_refused.set(real(u64::from(refused)));
+        if let Some(kept) = &limits.kept {
+            self.0.state.set(&kept.health());
+        }
         handle.render()
+    }
+}
+
+impl StateMetrics {
+    fn set(&self, health: &Health) {
+        self.stored.absolute(health.counts.stored);
+        self.failed.absolute(health.counts.failed);
+        self.failing.set(real(u64::from(health.error.is_some())));
+        self.reserved.set(real(health.reserved_permits));
+        self.unprotected.set(real(health.unprotected_permits));
     }
 }
 
@@ -109,19 +147,47 @@ fn describe() {
         Unit::Count,
         "Whether the newest configuration file is refused: 1 if it is, else 0."
     );
+    describe_state();
+}
+
+fn describe_state() {
+    metrics::describe_counter!(
+        STATE_WRITES,
+        Unit::Count,
+        "Images of the state that were to be written, by outcome: stored, failed."
+    );
+    metrics::describe_gauge!(
+        STATE_FAILING,
+        Unit::Count,
+        "Whether the last write of the state failed: 1 if it did, else 0."
+    );
+    metrics::describe_gauge!(
+        STATE_RESERVED,
+        Unit::Count,
+        "Permits that a crash now would cost all users together."
+    );
+    metrics::describe_gauge!(
+        STATE_UNPROTECTED,
+        Unit::Count,
+        "Permits that a crash now would let be used a second time."
+    );
 }
 
 #[allow(
     clippy::cast_precision_loss,
-    reason = "there are fewer connections than 2^53"
+    reason = "there are fewer connections and permits than 2^53"
 )]
-const fn real(count: usize) -> f64 {
+const fn real(count: u64) -> f64 {
     count as f64
 }
 
 const CONNECTIONS: &str = "gateway_connections";
 const CONNECTIONS_LIMIT: &str = "gateway_connections_limit";
 const UPSTREAM_FAILURES: &str = "gateway_upstream_failures_total";
+const STATE_WRITES: &str = "gateway_state_writes_total";
+const STATE_FAILING: &str = "gateway_state_failing";
+const STATE_RESERVED: &str = "gateway_state_reserved_permits";
+const STATE_UNPROTECTED: &str = "gateway_state_unprotected_permits";
 const CONFIG_REFUSED: &str = "gateway_config_refused";
 /// From the quickest decision to one that waited for a processor, in seconds.
 const BUCKETS_S: [f64; 10] = [

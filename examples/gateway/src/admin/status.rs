@@ -7,6 +7,7 @@ use crate::follow::{FileState, Follow};
 use crate::limits::Limits;
 use crate::listener::Connections;
 use crate::proxy::{Failures, Proxy};
+use crate::state::StateStatus;
 use bytes::Bytes;
 use limiter_host::core::calendar::Calendar;
 use limiter_host::core::{Now, Policy, Statistics};
@@ -144,6 +145,7 @@ impl Sources {
             tokens,
             failures: self.failures(),
             config: self.limits.follow.as_ref().map(Follow::state),
+            state: self.limits.kept.as_ref().map(|kept| kept.status(now)),
         }
     }
 }
@@ -167,6 +169,8 @@ struct Status<'a> {
     failures: Option<Failures>,
     /// `null` if no file is followed.
     config: Option<FileState>,
+    /// `null` if nothing survives a restart.
+    state: Option<StateStatus>,
 }
 
 #[derive(Debug, Serialize)]

@@ -310,7 +310,7 @@ async fn finishes_what_is_under_way_when_it_ends() {
     answer.notify_one();
     let answer = read(under_way.await.unwrap().unwrap()).await;
     assert_eq!((answer.status, answer.body.as_str()), (OK, "late"));
-    served.await.unwrap();
+    served.await.unwrap().unwrap();
 }
 
 /// A server behind that answers each connection with these bytes and then keeps it open.

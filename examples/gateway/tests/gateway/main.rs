@@ -4,6 +4,10 @@
 mod admin;
 mod binary;
 mod browser;
+#[cfg(unix)]
+mod crash;
+#[cfg(unix)]
+mod disk;
 mod flood;
 mod forwarding;
 mod limits;
@@ -13,6 +17,8 @@ mod reload;
 mod rig;
 mod slow;
 mod smuggling;
+#[cfg(unix)]
+mod state;
 #[cfg(feature = "redis")]
 mod store;
 mod tls;

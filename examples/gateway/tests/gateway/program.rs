@@ -62,12 +62,22 @@ impl Program {
 
     /// Sends a request's lines, and reads the answer.
     pub(crate) fn ask(&self, lines: &str) -> String {
-        let mut stream = TcpStream::connect(self.address()).unwrap();
-        let request = format!("{lines}\r\nhost: h\r\nconnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        answer
+        ask(self.address(), lines)
+    }
+
+    /// Reads what operators are told of the state.
+    pub(crate) fn state(&self) -> serde_json::Value {
+        let answer = ask(self.admin(), "GET /status HTTP/1.1");
+        let body = answer.split("\r\n\r\n").nth(1).unwrap();
+        let status: serde_json::Value = serde_json::from_str(body).unwrap();
+        status["state"].clone()
+    }
+
+    /// Ends it in order; says its exit code.
+    #[cfg(unix)]
+    pub(crate) fn end(&mut self) -> Option<i32> {
+        self.signal("-TERM");
+        self.child.wait().unwrap().code()
     }
 
     /// Memory that it holds at this moment, in KiB; `None` where the system does not tell.
@@ -90,6 +100,22 @@ pub(crate) fn command(flags: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_gateway"));
     command.args(flags).stderr(Stdio::piped());
     command
+}
+
+fn ask(address: &str, lines: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    let request = format!("{lines}\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+/// A directory of this test run, empty or not there yet.
+pub(crate) fn directory(name: &str) -> PathBuf {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = std::fs::remove_dir_all(&path);
+    path
 }
 
 /// A file of this test run.

@@ -28,7 +28,7 @@ pub(crate) struct Rig {
     millis: Arc<AtomicU64>,
     client: Client<HttpConnector, Full<Bytes>>,
     end: oneshot::Sender<()>,
-    served: JoinHandle<()>,
+    served: JoinHandle<Result<(), gateway::EndError>>,
 }
 
 /// An answer, its body read.
@@ -143,7 +143,7 @@ impl Rig {
     }
 
     /// Asks the gateway to end, without waiting for that.
-    pub(crate) fn end(self) -> JoinHandle<()> {
+    pub(crate) fn end(self) -> JoinHandle<Result<(), gateway::EndError>> {
         self.end.send(()).unwrap();
         self.served
     }

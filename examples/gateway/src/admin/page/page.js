@@ -149,7 +149,7 @@ const CALENDAR = {
   behind: ["warn", "The clock is behind the day"], unknown: ["warn", "Counting 24 h without UTC"],
 };
 
-function showHealth({ clock, calendar, table, connections, config, failures }) {
+function showHealth({ clock, calendar, table, connections, config, failures, state }) {
   const item = (name, [kind, word], ...rest) => make("div", {}, make("dt", {}, name),
     make("dd", {}, make("span", { class: `mark ${kind}` }, word), ...rest.map(part => typeof part === "string" ? make("small", {}, part) : part)));
   const usage = (name, { used, most }, note) => item(name,
@@ -164,6 +164,9 @@ function showHealth({ clock, calendar, table, connections, config, failures }) {
     item("Registrations refused", table.refused > 0 ? ["bad", count(table.refused)] : ["good", "None"], table.refused > 0 ? "the table was full" : "since start"),
     usage("Connections", connections, "idle ones make room for new ones"),
     ...failures ? [item("Server behind", failures.failed + failures.timed_out > 0 ? ["warn", `${count(failures.failed + failures.timed_out)} not answered`] : ["good", "Answers"], `${count(failures.failed)} failed, ${count(failures.timed_out)} timed out since start`)] : [],
+    ...state ? [item("State", state.error ? ["bad", "Cannot be written"] : ["good", "Survives a crash"], ...state.error ? [state.error] : [],
+      `${state.written_ms_ago === null ? "nothing written yet" : `written ${span(state.written_ms_ago)} ago`}, ${count(state.failed)} failed since start`,
+      `a crash now costs ${count(state.reserved_permits)} permits${state.unprotected_permits > 0 ? `, and gives ${count(state.unprotected_permits)} out twice` : ""}`)] : [],
     ...config ? [item("Configuration", config.error ? ["bad", "Newest file refused"] : ["good", "As the file says"], config.error ?? config.file)] : [],
   );
   $("tile-rows").textContent = percent(table.tokens.used, table.tokens.most).toFixed(1);
