@@ -222,4 +222,7 @@ fn understands_the_files_that_are_handed_out_with_it() {
         .unwrap();
     let args = gateway::Args::try_parse_from(start.split_whitespace()).unwrap();
     assert_eq!(args.admin.as_deref(), Some("127.0.0.1:9090"));
+    let state = args.state.unwrap();
+    let directory = state.strip_prefix("/var/lib").unwrap().to_str().unwrap();
+    assert!(unit.contains(&format!("StateDirectory={directory}\n")));
 }
