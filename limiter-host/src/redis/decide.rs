@@ -2,16 +2,19 @@
 //! that the script found. The core's has all that a response reports; that both agree is checked
 //! every time.
 
+use super::link::Connection;
 use super::local::Ahead;
-use super::packed::{Ask, Pending, Permits, TokenRecord, UserRecord, unpack_calendar};
+use super::packed::{
+    Ask, LOOKED, Pending, Permits, Reply, TokenRecord, UserRecord, unpack_calendar,
+};
 use super::registry::Entry;
-use super::script::CHECK;
+use super::script::{self, CHECK};
 use super::share::Share;
 use super::{Inner, OnStoreFailure, StoreError, StoreTime};
 use limiter_core::calendar::Calendar;
 use limiter_core::rules::{self, Account};
-use limiter_core::{Decision, Instant, Now, Outage, Outcome, Policy, Request, UnixTime};
-use redis::Value;
+use limiter_core::{Decision, Now, Outage, Outcome, Policy, Reason, Request};
+use redis::{Cmd, RedisResult, Value};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
@@ -44,8 +47,7 @@ impl Inner {
         let registry = self.registry();
         let entry = request.token.and_then(|token| registry.known(token));
         let Some(entry) = entry else {
-            let reason = limiter_core::Reason::Unauthenticated;
-            return Err(Decision::refused(reason, 0));
+            return Err(Decision::refused(Reason::Unauthenticated, 0));
         };
         let policy = registry.policy;
         Ok(Case {
@@ -120,9 +122,8 @@ impl Inner {
         let mut connection = self.link.connection().ok_or(StoreError::NotConnected)?;
         let question = self.question(case, request, now, peek, ahead);
         self.figures.round_trips.fetch_add(1, Ordering::Relaxed);
-        let (keys, arguments) = (question.keys(case), question.arguments(case));
-        let value = CHECK.run(&mut connection, &keys, &arguments).await?;
-        Answer::read(value, case, request)
+        let value = question.run(case, &mut connection).await?;
+        Answer::read(&value, case, request)
     }
 
     /// What the script is asked.
@@ -145,7 +146,8 @@ impl Inner {
             pending: ahead.pending,
         };
         Question {
-            ask: ask.pack(),
+            ask: ask.pack(&case.packed_policy),
+            more: ask.pack_more(),
             pending: ahead.pending.as_ref().map(Pending::pack),
         }
     }
@@ -159,28 +161,41 @@ impl Inner {
     }
 }
 
-/// The packed arguments of a script call, beside the policy.
+/// The packed arguments of a script call.
 pub(super) struct Question {
     ask: Vec<u8>,
+    more: Option<Vec<u8>>,
     pending: Option<Vec<u8>>,
 }
 
 impl Question {
-    /// The keys that the decision touches.
-    pub(super) fn keys<'a>(&self, case: &'a Case) -> Vec<&'a str> {
-        let keys = &case.entry.keys;
-        let mut all: Vec<&str> = vec![&keys.token, &keys.calendar];
-        if case.daily {
-            all.push(&keys.user);
-        }
-        all
+    /// The command that asks it.
+    pub(super) fn call(&self, case: &Case) -> Cmd {
+        self.with(case, |keys, arguments| CHECK.call(keys, arguments))
     }
 
-    /// The arguments of the call.
-    pub(super) fn arguments<'a>(&'a self, case: &'a Case) -> Vec<&'a [u8]> {
-        let mut all: Vec<&[u8]> = vec![&case.packed_policy, &self.ask];
-        all.extend(self.pending.as_deref());
-        all
+    /// Asks it alone.
+    pub(super) async fn run(&self, case: &Case, to: &mut Connection) -> RedisResult<Value> {
+        match self.call(case).query_async(to).await {
+            Err(error) if script::is_forgotten(&error) => {
+                let in_full =
+                    |keys: &[&str], arguments: &[&[u8]]| CHECK.call_in_full(keys, arguments);
+                self.with(case, in_full).query_async(to).await
+            }
+            result => result,
+        }
+    }
+
+    /// Hands the keys that the decision touches, and the arguments, to `make`.
+    fn with(&self, case: &Case, make: impl Fn(&[&str], &[&[u8]]) -> Cmd) -> Cmd {
+        let keys = &case.entry.keys;
+        let keys: [&str; 3] = [&keys.token, &keys.calendar, &keys.user];
+        let keys = &keys[..if case.daily { 3 } else { 2 }];
+        match (&self.more, &self.pending) {
+            (None, _) => make(keys, &[&self.ask]),
+            (Some(more), None) => make(keys, &[&self.ask, more]),
+            (Some(more), Some(pending)) => make(keys, &[&self.ask, more, pending]),
+        }
     }
 }
 
@@ -193,57 +208,35 @@ pub(super) struct Answer {
 
 impl Answer {
     /// Reads the script's answer, and decides again.
-    pub(super) fn read(value: Value, case: &Case, request: &Request) -> Result<Self, StoreError> {
+    pub(super) fn read(value: &Value, case: &Case, request: &Request) -> Result<Self, StoreError> {
         let (before, decided) = Found::read(value)?;
         let (decision, after) = before.decide(case, request);
-        match decided {
-            Some(decided) if decided != word(decision.outcome()) => Err(StoreError::Foreign),
-            _ => Ok(Self {
-                decision,
-                before,
-                after,
-            }),
+        if decided != LOOKED && Some(decided) != number(decision.outcome()) {
+            return Err(StoreError::Foreign);
         }
+        Ok(Self {
+            decision,
+            before,
+            after,
+        })
     }
 }
 
 impl Found {
-    /// Reads an answer of `check.lua`: what it found, and what it decided unless it only looked.
-    pub(super) fn read(value: Value) -> Result<(Self, Option<Vec<u8>>), StoreError> {
-        let Value::Array(values) = value else {
+    /// Reads an answer of `check.lua`: what it found, and its number for what it decided.
+    pub(super) fn read(value: &Value) -> Result<(Self, u8), StoreError> {
+        let Value::BulkString(bytes) = value else {
             return Err(StoreError::Foreign);
         };
-        let [at, utc, token, calendar, user, rest @ ..] = &values[..] else {
-            return Err(StoreError::Foreign);
-        };
-        let number = |value: &Value| match value {
-            Value::Int(number) => u64::try_from(*number).ok(),
-            _ => None,
-        };
-        let granted = |value: Option<&Value>| {
-            let number = value.and_then(number).unwrap_or(0);
-            u32::try_from(number).unwrap_or(0)
-        };
-        let (at, utc) = (number(at), number(utc));
+        let reply = Reply::unpack(bytes).ok_or(StoreError::Foreign)?;
         let found = Self {
-            now: Now::new(
-                Instant::from_millis(at.ok_or(StoreError::Foreign)?),
-                UnixTime::from_secs(utc.ok_or(StoreError::Foreign)?),
-            ),
-            token: record(token, TokenRecord::unpack, TokenRecord::default())?,
-            calendar: record(calendar, unpack_calendar, Calendar::new())?,
-            user: record(user, UserRecord::unpack, UserRecord::default())?,
-            granted: Permits {
-                window: granted(rest.get(1)),
-                day: granted(rest.get(2)),
-            },
+            now: reply.now,
+            token: record(reply.token, TokenRecord::unpack, TokenRecord::default())?,
+            calendar: record(reply.calendar, unpack_calendar, Calendar::new())?,
+            user: record(reply.user, UserRecord::unpack, UserRecord::default())?,
+            granted: reply.granted,
         };
-        let decided = match rest.first() {
-            Some(Value::BulkString(word)) => Some(word.clone()),
-            Some(_) => return Err(StoreError::Foreign),
-            None => None,
-        };
-        Ok((found, decided))
+        Ok((found, reply.decided))
     }
 
     /// The core's decision on what was found, and what that is afterwards.
@@ -269,21 +262,24 @@ impl Found {
 
 /// A record, the `empty` one where the store has none.
 fn record<T>(
-    value: &Value,
+    bytes: &[u8],
     unpack: impl FnOnce(&[u8]) -> Option<T>,
     empty: T,
 ) -> Result<T, StoreError> {
-    match value {
-        Value::Nil => Ok(empty),
-        Value::BulkString(bytes) => unpack(bytes).ok_or(StoreError::Foreign),
-        _ => Err(StoreError::Foreign),
+    if bytes.is_empty() {
+        return Ok(empty);
     }
+    unpack(bytes).ok_or(StoreError::Foreign)
 }
 
-/// The script's word for an outcome.
-pub(super) const fn word(outcome: Outcome) -> &'static [u8] {
+/// The script's number for an outcome; `None` if it decides no such.
+pub(super) const fn number(outcome: Outcome) -> Option<u8> {
     match outcome {
-        Outcome::Refused(reason) => reason.word().as_bytes(),
-        Outcome::Admitted | Outcome::Exempt => b"admitted",
+        Outcome::Admitted | Outcome::Exempt => Some(0),
+        Outcome::Refused(Reason::Window) => Some(1),
+        Outcome::Refused(Reason::Daily) => Some(2),
+        Outcome::Refused(Reason::CostExceedsLimit) => Some(3),
+        Outcome::Refused(Reason::Blocked) => Some(4),
+        Outcome::Refused(_) => None,
     }
 }

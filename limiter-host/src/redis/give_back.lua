@@ -11,20 +11,20 @@ if #KEYS == 1 then
     local time = redis.call('TIME')
     now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
   end
-  local version, state, start, used, abuse_mark, offences = struct.unpack('>BBI6I3I6I3', record)
+  local version, state, start, used, abuse_mark, offences, ends = struct.unpack('>BBI6I3I6I3I6', record)
   local runs = state % 2 == 1 and now - start < window_ms and start - now < window_ms
   if not runs or start ~= mark then return 0 end
   local back = math.min(cost, used)
-  local new = struct.pack('>BBI6I3I6I3', version, state, start, used - back, abuse_mark, offences)
+  local new = struct.pack('>BBI6I3I6I3I6', version, state, start, used - back, abuse_mark, offences, ends)
   redis.call('SET', KEYS[1], new, 'KEEPTTL')
   return back
 end
 local calendar = redis.call('GET', KEYS[2])
-local version, refills, used, strikes, last_strike = struct.unpack('>BI4I4BI3', record)
+local version, refills, used, strikes, last_strike, ends = struct.unpack('>BI4I4BI3I6', record)
 if not calendar or refills ~= mark then return 0 end
 local _, _, _, _, _, refills_now = struct.unpack('>BBI6I6I4I4', calendar)
 if refills_now ~= refills then return 0 end
 local back = math.min(cost, used)
-local new = struct.pack('>BI4I4BI3', version, refills, used - back, strikes, last_strike)
+local new = struct.pack('>BI4I4BI3I6', version, refills, used - back, strikes, last_strike, ends)
 redis.call('SET', KEYS[1], new, 'KEEPTTL')
 return back

@@ -53,10 +53,12 @@ impl Unpacker<'_> {
 pub(super) struct TokenRecord {
     pub(super) window: Window,
     pub(super) abuse: Abuse,
+    /// When the key ends, by the server's clock; 0 where the clock is the caller's.
+    pub(super) ends_ms: u64,
 }
 
 impl TokenRecord {
-    const BYTES: usize = 20;
+    const BYTES: usize = 26;
 
     /// Reads the record; `None` if it is of another version.
     pub(super) fn unpack(bytes: &[u8]) -> Option<Self> {
@@ -64,10 +66,12 @@ impl TokenRecord {
         let state = unpacker.take(1);
         let (start, used) = (unpacker.take(6), unpacker.take(3));
         let (mark, offences) = (unpacker.take(6), unpacker.take(3));
+        let ends_ms = unpacker.take(6);
         let open = state & 1;
         Some(Self {
             window: Window::from_bits(used << 44 | open << 43 | start),
             abuse: Abuse::from_bits((state & 2) << 62 | offences << 44 | mark),
+            ends_ms,
         })
     }
 }
@@ -82,7 +86,9 @@ impl TokenRecord {
             .put(1, open + 2 * blocked)
             .put(6, self.window.start().as_millis())
             .put(3, self.window.used());
-        put_mark(packer, self.abuse).into_bytes()
+        put_mark(packer, self.abuse)
+            .put(6, self.ends_ms)
+            .into_bytes()
     }
 }
 
@@ -105,7 +111,8 @@ pub(super) struct UserRecord {
 }
 
 impl UserRecord {
-    const BYTES: usize = 13;
+    /// Its last 6 bytes, when the key ends, are for the scripts alone.
+    const BYTES: usize = 19;
 
     /// Reads the record; `None` if it is of another version.
     pub(super) fn unpack(bytes: &[u8]) -> Option<Self> {
@@ -143,7 +150,7 @@ fn versioned(bytes: &[u8], length: usize) -> Option<Unpacker<'_>> {
     (bytes.len() == length && unpacker.take(1) == VERSION).then_some(unpacker)
 }
 
-/// The policy as `check.lua` takes it.
+/// The policy as `check.lua` takes it, behind the request.
 pub(super) fn pack_policy(policy: &Policy) -> Vec<u8> {
     let (mode, tolerated, forgiven) = match policy.daily().mode {
         DailyMode::Advisory => (1_u8, 0, 0),
@@ -223,31 +230,83 @@ pub(super) struct Pending {
 }
 
 impl Ask {
-    pub(super) fn pack(&self) -> Vec<u8> {
+    /// What every request has, and the policy.
+    pub(super) fn pack(&self, packed_policy: &[u8]) -> Vec<u8> {
         let mut flags = 0_u8;
         for (set, flag) in [
             (self.peek, PEEK),
             (self.offends, OFFENDS),
-            (self.now.is_none(), SERVER_CLOCK),
-            (self.pending.is_some(), PENDING),
+            (self.now.is_some(), INJECTED),
         ] {
             flags |= if set { flag } else { 0 };
         }
-        let now = self.now.unwrap_or(Now::new(Instant::ZERO, None));
-        Packer::with_capacity(50)
+        let mut bytes = Packer::with_capacity(9 + packed_policy.len())
             .put(1, flags)
             .put(4, self.limit)
             .put(4, self.cost)
+            .into_bytes();
+        bytes.extend_from_slice(packed_policy);
+        bytes
+    }
+
+    /// What is rare: the moment, and what is ahead of need; `None` if there is nothing of it.
+    pub(super) fn pack_more(&self) -> Option<Vec<u8>> {
+        let nothing = Permits::default();
+        if self.now.is_none()
+            && self.pending.is_none()
+            && (self.want, self.back.permits) == (nothing, nothing)
+        {
+            return None;
+        }
+        let now = self.now.unwrap_or(Now::new(Instant::ZERO, None));
+        let packer = Packer::with_capacity(37)
             .put(6, now.monotonic().as_millis())
             .put(5, now.utc().map_or(UNKNOWN_UTC, UnixTime::as_secs))
-            .put(4, self.now.map_or(0, |_| HOLD_MS))
             .put(4, self.want.window)
             .put(4, self.want.day)
             .put(4, self.back.permits.window)
             .put(6, self.back.start.as_millis())
             .put(4, self.back.permits.day)
-            .put(4, self.back.refills)
-            .into_bytes()
+            .put(4, self.back.refills);
+        Some(packer.into_bytes())
+    }
+}
+
+/// What `check.lua` answers: what it decided and granted, and the records, none where it found none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Reply<'a> {
+    pub(super) now: Now,
+    /// Its number for what it decided; [`LOOKED`] if it only looked.
+    pub(super) decided: u8,
+    pub(super) granted: Permits,
+    pub(super) token: &'a [u8],
+    pub(super) calendar: &'a [u8],
+    pub(super) user: &'a [u8],
+}
+
+impl<'a> Reply<'a> {
+    /// Reads an answer; `None` if its length is wrong.
+    pub(super) fn unpack(bytes: &'a [u8]) -> Option<Self> {
+        let (head, records) = bytes.split_at_checked(23)?;
+        let mut head = Unpacker(head);
+        let (at, utc) = (head.take(6), head.take(5));
+        let decided = u8::try_from(head.take(1)).ok()?;
+        let granted = Permits {
+            window: head.take_u32(4),
+            day: head.take_u32(4),
+        };
+        let mut length = || usize::try_from(head.take(1)).ok();
+        let (of_token, of_calendar, of_user) = (length()?, length()?, length()?);
+        let (token, records) = records.split_at_checked(of_token)?;
+        let (calendar, user) = records.split_at_checked(of_calendar)?;
+        (user.len() == of_user).then_some(Self {
+            now: Now::new(Instant::from_millis(at), UnixTime::from_secs(utc)),
+            decided,
+            granted,
+            token,
+            calendar,
+            user,
+        })
     }
 }
 
@@ -271,15 +330,14 @@ pub(super) fn pack_back(now: Option<Instant>, window_ms: u32, mark: u64, cost: u
         .into_bytes()
 }
 
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 const PEEK: u8 = 1;
 const OFFENDS: u8 = 2;
-const SERVER_CLOCK: u8 = 4;
-const PENDING: u8 = 8;
+const INJECTED: u8 = 4;
+/// The script's number for having decided nothing.
+pub(super) const LOOKED: u8 = 5;
 /// The first number that is no time (SPEC 2).
 const UNKNOWN_UTC: u64 = 1 << 39;
-/// How long a key lives whose owner's clock is not the server's: an hour.
-const HOLD_MS: u32 = 3_600_000;
 
 #[cfg(test)]
 mod tests {
@@ -289,17 +347,18 @@ mod tests {
 
     #[test]
     fn a_records_numbers_are_where_the_scripts_put_them() {
-        let mut bytes = vec![1, 3];
+        let mut bytes = vec![2, 3];
         bytes.extend([0, 0, 0, 0, 1, 2, 0, 0, 7]);
         bytes.extend([0, 0, 0, 1, 0, 0, 0, 0, 0]);
+        bytes.extend([0, 0, 0, 0, 2, 0]);
         let record = TokenRecord::unpack(&bytes).unwrap();
         assert_eq!(record.pack(), bytes);
         assert_eq!(record.window.start(), Instant::from_millis(258));
-        assert_eq!(record.window.used(), 7);
+        assert_eq!((record.window.used(), record.ends_ms), (7, 512));
         assert!(record.abuse.is_blocked());
         assert_eq!(record.abuse.blocked_ms(Instant::from_millis(0)), 1 << 16);
 
-        let user = [1, 0, 0, 0, 5, 0, 0, 0, 9, 2, 0, 0, 4];
+        let user = [2, 0, 0, 0, 5, 0, 0, 0, 9, 2, 0, 0, 4, 0, 0, 0, 0, 0, 0];
         let user = UserRecord::unpack(&user).unwrap();
         assert_eq!(
             (user.day, user.strikes),
@@ -309,21 +368,22 @@ mod tests {
 
     #[test]
     fn a_record_of_another_version_or_length_is_none() {
-        assert_eq!(TokenRecord::unpack(&[2; 20]), None);
-        assert_eq!(TokenRecord::unpack(&[1; 19]), None);
+        assert_eq!(TokenRecord::unpack(&[1; 26]), None);
+        assert_eq!(TokenRecord::unpack(&[2; 25]), None);
         assert_eq!(UserRecord::unpack(&[]), None);
-        assert_eq!(unpack_calendar(&[1; 23]), None);
+        assert_eq!(unpack_calendar(&[2; 23]), None);
     }
 
     #[test]
-    fn a_policy_is_30_bytes_and_an_ask_50() {
+    fn a_policy_is_30_bytes_and_a_plain_ask_9_more() {
         let policy = Policy::builder()
             .plan(Plan::new(0), 1, 1)
             .block(3, Duration::from_secs(1), Duration::from_secs(2))
             .build()
             .unwrap();
-        assert_eq!(pack_policy(&policy).len(), 30);
-        let ask = Ask {
+        let packed_policy = pack_policy(&policy);
+        assert_eq!(packed_policy.len(), 30);
+        let mut ask = Ask {
             peek: false,
             offends: true,
             limit: 1,
@@ -333,10 +393,36 @@ mod tests {
             back: Held::default(),
             pending: None,
         };
+        let packed = ask.pack(&packed_policy);
+        assert_eq!((packed.len(), packed[0]), (39, OFFENDS));
+        assert_eq!(ask.pack_more(), None);
+        ask.now = Some(Now::new(Instant::from_millis(258), None));
+        assert_eq!(ask.pack(&packed_policy)[0], OFFENDS | INJECTED);
+        let more = ask.pack_more().unwrap();
         assert_eq!(
-            (ask.pack().len(), ask.pack()[0]),
-            (50, OFFENDS | SERVER_CLOCK)
+            (more.len(), &more[..11]),
+            (37, &[0, 0, 0, 0, 1, 2, 128, 0, 0, 0, 0][..])
         );
+    }
+
+    #[test]
+    fn an_answer_has_the_records_behind_their_lengths() {
+        let mut bytes = vec![0, 0, 0, 0, 1, 2, 0, 95, 94, 16, 0, 4];
+        bytes.extend([0, 0, 0, 3, 0, 0, 0, 4, 2, 0, 1]);
+        assert_eq!(Reply::unpack(&bytes), None);
+        bytes.extend([8, 9, 7]);
+        let reply = Reply::unpack(&bytes).unwrap();
+        let (window, day) = (reply.granted.window, reply.granted.day);
+        assert_eq!(reply.now.utc().map(UnixTime::as_secs), Some(0x5f5e_1000));
+        assert_eq!((reply.decided, window, day), (4, 3, 4));
+        let none: &[u8] = &[];
+        assert_eq!(
+            (reply.token, reply.calendar, reply.user),
+            (&[8, 9][..], none, &[7][..])
+        );
+        bytes.push(0);
+        assert_eq!(Reply::unpack(&bytes), None);
+        assert_eq!(Reply::unpack(&bytes[..22]), None);
     }
 
     #[test]

@@ -94,12 +94,13 @@ impl Inner {
             pending: None,
         };
         let packed_policy = Arc::clone(&self.registry().packed_policy);
-        let packed = ask.pack();
-        let arguments: [&[u8]; 2] = [&packed_policy, &packed];
+        let (packed, more) = (ask.pack(&packed_policy), ask.pack_more());
+        let arguments: [&[u8]; 2] = [&packed, more.as_deref().unwrap_or_default()];
+        let arguments = &arguments[..if more.is_some() { 2 } else { 1 }];
         let keys: [&str; 3] = [&keys.token, &keys.calendar, &keys.user];
         let mut connection = self.link.connection().ok_or(StoreError::NotConnected)?;
         self.figures.round_trips.fetch_add(1, Ordering::Relaxed);
-        let value = CHECK.run(&mut connection, &keys, &arguments).await?;
-        Ok(Found::read(value)?.0)
+        let value = CHECK.run(&mut connection, &keys, arguments).await?;
+        Ok(Found::read(&value)?.0)
     }
 }

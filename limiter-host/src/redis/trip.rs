@@ -3,7 +3,7 @@
 
 use super::decide::{Answer, Case};
 use super::local::{Ahead, Here};
-use super::script::{self, CHECK};
+use super::script;
 use super::{Inner, StoreError};
 use limiter_core::{Decision, Now, Request};
 use redis::{Pipeline, RedisResult, Value};
@@ -123,7 +123,7 @@ impl Inner {
                 Begun::Decided(decision) => decision,
                 Begun::Trip(mut trip) => {
                     let value = values.next().unwrap_or(Err(StoreError::NotConnected));
-                    let answer = value.and_then(|value| Answer::read(value, &trip.case, request));
+                    let answer = value.and_then(|value| Answer::read(&value, &trip.case, request));
                     trip.arrive(answer, request, now)
                 }
             });
@@ -146,7 +146,7 @@ impl Inner {
         for (begun, request) in begun.iter().zip(requests) {
             if let Begun::Trip(Trip { case, ahead, .. }) = begun {
                 let question = self.question(case, request, now, false, ahead);
-                pipeline.add_command(CHECK.call(&question.keys(case), &question.arguments(case)));
+                pipeline.add_command(question.call(case));
                 questions.push((case, question));
             }
         }
@@ -160,8 +160,7 @@ impl Inner {
         // What the server did not run for want of the script runs now, in the same order.
         for (answer, (case, question)) in answers.iter_mut().zip(&questions) {
             if answer.as_ref().is_err_and(script::is_forgotten) {
-                let (keys, arguments) = (question.keys(case), question.arguments(case));
-                *answer = CHECK.run(&mut connection, &keys, &arguments).await;
+                *answer = question.run(case, &mut connection).await;
             }
         }
         answers

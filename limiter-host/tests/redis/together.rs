@@ -309,3 +309,35 @@ async fn a_refund_goes_back_to_the_store_and_is_seen_at_once() {
     assert_eq!((refunded.window, refunded.daily), (5, 5));
     assert_eq!(admitted(&limiter, &post("a"), 9).await, 5);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_lives_longer_once_a_later_policy_needs_it_longer() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let limiter = limiter(Policy::pipedrive(), patient(&server.url())).await;
+    assert_eq!(admitted(&limiter, &post("a"), 1).await, 1);
+    let mut admin = server.admin();
+    let names: Vec<String> = redis::cmd("KEYS").arg("*:t:*").query(&mut admin).unwrap();
+    let [name] = &names[..] else {
+        panic!("{names:?}");
+    };
+    // In place of a second write that comes later: the key is younger than what is in it.
+    let mut expire = redis::cmd("PEXPIRE");
+    expire.arg(name).arg(60_000).exec(&mut admin).unwrap();
+    let mut ttl = || -> i64 { redis::cmd("PTTL").arg(name).query(&mut admin).unwrap() };
+    assert_eq!(admitted(&limiter, &post("a"), 1).await, 1);
+    let left = ttl();
+    assert!(
+        left > 50_000,
+        "a write that needs no other end moved it to {left} ms"
+    );
+    let policy = policy(40, 10_000);
+    limiter
+        .set_policy(policy)
+        .await
+        .expect("nobody has another plan");
+    assert_eq!(admitted(&limiter, &post("a"), 1).await, 1);
+    let left = ttl();
+    assert!(left > 86_400_000, "a window of a day is kept for {left} ms");
+}
