@@ -2,7 +2,7 @@
 //!
 //! | file | what it is about |
 //! |---|---|
-//! | `config` | where the store is, and how it is used |
+//! | `config`, `topology` | how the store is used; where it is |
 //! | `link`, `outage` | the connection; what is decided without one |
 //! | `check.lua`, `packed`, `script` | the decision in the store, and how it is asked for |
 //! | `trip` | from a request to its decision, with a round trip or without |
@@ -44,6 +44,7 @@ mod refund;
 mod registry;
 mod script;
 mod share;
+mod topology;
 mod trip;
 
 pub use self::config::{OnStoreFailure, RedisConfig, RedisConfigError, StoreTime};

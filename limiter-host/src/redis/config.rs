@@ -1,8 +1,6 @@
 //! Where the store is, and how the limiter uses it.
 
-use redis::cluster::ClusterClient;
-use redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType};
-use redis::{Client, ConnectionInfo, IntoConnectionInfo, RedisResult, TlsMode};
+use super::topology::Topology;
 use std::fmt;
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -200,123 +198,6 @@ impl fmt::Display for RedisConfigError {
 }
 
 impl std::error::Error for RedisConfigError {}
-
-/// What kind of store there is, and where.
-#[derive(Clone)]
-pub(super) enum Topology {
-    One(Server),
-    Sentinel(Sentinels),
-    Cluster(Nodes),
-}
-
-/// One server.
-#[derive(Clone)]
-pub(super) struct Server(ConnectionInfo);
-
-/// Sentinels, the master's name, and what the master is to be told.
-#[derive(Clone)]
-pub(super) struct Sentinels {
-    sentinels: Vec<ConnectionInfo>,
-    master: String,
-}
-
-/// Nodes of a cluster.
-#[derive(Clone)]
-pub(super) struct Nodes(Vec<ConnectionInfo>);
-
-impl Topology {
-    fn from_url(url: &str) -> Result<Self, RedisConfigError> {
-        let (scheme, rest) = url.split_once("://").ok_or(RedisConfigError::Scheme)?;
-        let (base, kind) = scheme.split_once('+').unwrap_or((scheme, ""));
-        if !matches!(base, "redis" | "rediss") || !matches!(kind, "" | "sentinel" | "cluster") {
-            return Err(RedisConfigError::Scheme);
-        }
-        if base == "rediss" && !cfg!(feature = "redis-tls") {
-            return Err(RedisConfigError::NoTls);
-        }
-        if kind.is_empty() {
-            return Ok(Self::One(Server(address(url)?)));
-        }
-        // The credentials stand once, before the hosts; what follows the hosts stands once too.
-        let (credentials, rest) = match rest.rsplit_once('@') {
-            Some((credentials, rest)) => (format!("{credentials}@"), rest),
-            None => (String::new(), rest),
-        };
-        let (hosts, path) = rest.split_once('/').unwrap_or((rest, ""));
-        let hosts: Result<Vec<_>, _> = hosts
-            .split(',')
-            .map(|host| address(&format!("{base}://{credentials}{host}")))
-            .collect();
-        if kind == "cluster" {
-            if !path.is_empty() {
-                return Err(RedisConfigError::Address);
-            }
-            return Ok(Self::Cluster(Nodes(hosts?)));
-        }
-        if path.is_empty() || path.contains('/') {
-            return Err(RedisConfigError::NoMaster);
-        }
-        Ok(Self::Sentinel(Sentinels {
-            sentinels: hosts?,
-            master: path.to_owned(),
-        }))
-    }
-}
-
-fn address(url: &str) -> Result<ConnectionInfo, RedisConfigError> {
-    let info = url.into_connection_info();
-    info.map_err(|_| RedisConfigError::Address)
-}
-
-impl Server {
-    pub(super) fn client(&self) -> RedisResult<Client> {
-        Client::open(self.0.clone())
-    }
-}
-
-impl Nodes {
-    pub(super) fn client(
-        &self,
-        connect: Duration,
-        response: Duration,
-    ) -> RedisResult<ClusterClient> {
-        // A slot that moves is asked for again, at the node where it moved to.
-        ClusterClient::builder(self.0.clone())
-            .retries(CLUSTER_RETRIES)
-            .min_retry_wait(SHORTEST_RETRY_MS)
-            .max_retry_wait(LONGEST_RETRY_MS)
-            .connection_timeout(connect)
-            .response_timeout(response)
-            .build()
-    }
-}
-
-impl Sentinels {
-    pub(super) fn client(&self) -> RedisResult<SentinelClient> {
-        let addresses = self.sentinels.iter().map(|info| info.addr().clone());
-        let mut builder =
-            SentinelClientBuilder::new(addresses, &self.master, SentinelServerType::Master)?;
-        if let Some(first) = self.sentinels.first() {
-            let settings = first.redis_settings();
-            if let Some(username) = settings.username() {
-                builder = builder.set_client_to_redis_username(username);
-            }
-            if let Some(password) = settings.password() {
-                builder = builder.set_client_to_redis_password(password);
-            }
-            if matches!(first.addr(), redis::ConnectionAddr::TcpTls { .. }) {
-                builder = builder
-                    .set_client_to_redis_tls_mode(TlsMode::Secure)
-                    .set_client_to_sentinel_tls_mode(TlsMode::Secure);
-            }
-        }
-        builder.build()
-    }
-}
-
-const CLUSTER_RETRIES: u32 = 6;
-const SHORTEST_RETRY_MS: u64 = 5;
-const LONGEST_RETRY_MS: u64 = 100;
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,6 @@
 //! The connection to a server, to the master that sentinels name, or to a cluster.
 
-use super::config::Topology;
+use super::topology::Topology;
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
