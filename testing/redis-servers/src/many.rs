@@ -11,17 +11,25 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Starts the nodes and waits until they agree on the slots; `None` where there is no
-    /// `redis-server`.
+    /// Starts plain nodes and waits until they agree on the slots; `None` where there is no server.
+    #[must_use]
+    pub fn start() -> Option<Self> {
+        Self::start_with(&Options::default())
+    }
+
+    /// Starts the nodes and waits until they agree on the slots.
     ///
     /// # Panics
     ///
     /// If they do not within some seconds.
     #[must_use]
-    pub fn start() -> Option<Self> {
+    pub fn start_with(options: &Options) -> Option<Self> {
         let nodes: Option<Vec<Server>> = (0..NODES)
             .map(|_| {
-                let options = Options::default()
+                let tls = if options.tls { "yes" } else { "no" };
+                let options = options
+                    .clone()
+                    .with("tls-cluster", tls)
                     .with("cluster-enabled", "yes")
                     .with("cluster-node-timeout", "2000")
                     .with("cluster-port", &free_port().to_string());
@@ -39,7 +47,7 @@ impl Cluster {
         };
         for other in others {
             let bus = other.setting("cluster-port");
-            let port = other.port().to_string();
+            let port = other.public_port().to_string();
             first.command(&["CLUSTER", "MEET", "127.0.0.1", &port, &bus]);
         }
         for node in &cluster.nodes {
@@ -61,12 +69,21 @@ impl Cluster {
     /// The cluster's address for the user `limiter`.
     #[must_use]
     pub fn url(&self) -> String {
-        let hosts = self
-            .nodes
-            .iter()
-            .map(|node| format!("127.0.0.1:{}", node.port()));
-        let hosts: Vec<String> = hosts.collect();
-        format!("redis+cluster://limiter:limiter@{}", hosts.join(","))
+        self.address("redis", Server::port)
+    }
+
+    /// The same with TLS.
+    #[must_use]
+    pub fn tls_url(&self) -> String {
+        self.address("rediss", Server::public_port)
+    }
+
+    fn address(&self, scheme: &str, port: impl Fn(&Server) -> u16) -> String {
+        let nodes = self.nodes.iter();
+        let hosts: Vec<String> = nodes
+            .map(|node| format!("127.0.0.1:{}", port(node)))
+            .collect();
+        format!("{scheme}+cluster://limiter:limiter@{}", hosts.join(","))
     }
 
     /// Moves a slot, with its keys, to the node that follows its owner.
@@ -123,51 +140,41 @@ pub struct Watched {
     /// The server that follows it.
     pub replica: Server,
     sentinel_port: u16,
+    scheme: &'static str,
     _sentinel: Process,
 }
 
 impl Watched {
-    /// Starts the three and waits until they know each other; `None` where there is no
-    /// `redis-server`.
+    /// Starts three plain ones and waits until they know each other; `None` where there is no
+    /// server.
+    #[must_use]
+    pub fn start() -> Option<Self> {
+        Self::start_with(&Options::default())
+    }
+
+    /// Starts the three and waits until they know each other.
     ///
     /// # Panics
     ///
     /// If they do not within some seconds.
     #[must_use]
-    pub fn start() -> Option<Self> {
+    pub fn start_with(options: &Options) -> Option<Self> {
         if !is_installed() {
             return None;
         }
-        let master = Server::start()?;
-        let of_master = format!("127.0.0.1 {}", master.port());
-        let replica = Server::start_with(&Options::default().with("replicaof", &of_master))?;
+        let master = Server::start_with(options)?;
+        let of_master = format!("127.0.0.1 {}", master.public_port());
+        let replica = Server::start_with(&options.clone().with("replicaof", &of_master))?;
         wait_until("the replica follows", || {
             let info = text(&master.command(&["INFO", "replication"]));
             info.contains("state=online").then_some(())
         });
-        let port = free_port();
-        let lines = [
-            "bind 127.0.0.1".to_owned(),
-            format!("port {port}"),
-            format!("sentinel monitor main 127.0.0.1 {} 1", master.port()),
-            "sentinel down-after-milliseconds main 300".to_owned(),
-            "sentinel failover-timeout main 2000".to_owned(),
-        ];
-        let sentinel = Process::run_with("redis-server", &["--sentinel"], &lines, new_folder());
-        wait_until("the sentinel knows the replica", || {
-            let client = redis::Client::open(format!("redis://127.0.0.1:{port}")).ok()?;
-            let mut connection = client.get_connection().ok()?;
-            let mut ask = redis::cmd("SENTINEL");
-            ask.arg("REPLICAS").arg("main");
-            match ask.query::<Value>(&mut connection).ok()? {
-                Value::Array(replicas) if !replicas.is_empty() => Some(()),
-                _ => None,
-            }
-        });
+        let (sentinel_port, scheme, sentinel) = watch(options, &master);
         Some(Self {
             master: Some(master),
             replica,
-            sentinel_port: port,
+            sentinel_port,
+            scheme,
             _sentinel: sentinel,
         })
     }
@@ -195,10 +202,47 @@ impl Watched {
     #[must_use]
     pub fn url(&self) -> String {
         format!(
-            "redis+sentinel://limiter:limiter@127.0.0.1:{}/main",
-            self.sentinel_port
+            "{}+sentinel://limiter:limiter@127.0.0.1:{}/main",
+            self.scheme, self.sentinel_port
         )
     }
+}
+
+/// Starts a sentinel over a master, and waits until it knows the replica; its port and scheme.
+fn watch(options: &Options, master: &Server) -> (u16, &'static str, Process) {
+    let (plain_port, tls_port) = (free_port(), free_port());
+    let mut lines = vec![
+        "bind 127.0.0.1".to_owned(),
+        format!("port {plain_port}"),
+        format!("sentinel monitor main 127.0.0.1 {} 1", master.public_port()),
+        "sentinel down-after-milliseconds main 300".to_owned(),
+        "sentinel failover-timeout main 2000".to_owned(),
+    ];
+    if options.tls {
+        lines.push(format!("tls-port {tls_port}"));
+    }
+    for (name, value) in options.settings.iter().filter(|(name, _)| is_of_tls(name)) {
+        lines.push(format!("{name} {value}"));
+    }
+    let sentinel = Process::run(&["--sentinel"], &lines, new_folder(&options.files));
+    wait_until("the sentinel knows the replica", || {
+        let client = redis::Client::open(format!("redis://127.0.0.1:{plain_port}")).ok()?;
+        let mut connection = client.get_connection().ok()?;
+        let mut ask = redis::cmd("SENTINEL");
+        ask.arg("REPLICAS").arg("main");
+        match ask.query::<Value>(&mut connection).ok()? {
+            Value::Array(replicas) if !replicas.is_empty() => Some(()),
+            _ => None,
+        }
+    });
+    match options.tls {
+        true => (tls_port, "rediss", sentinel),
+        false => (plain_port, "redis", sentinel),
+    }
+}
+
+fn is_of_tls(setting: &str) -> bool {
+    setting.starts_with("tls-")
 }
 
 fn id(node: &Server) -> String {

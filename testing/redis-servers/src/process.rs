@@ -1,5 +1,6 @@
 //! Processes that end with this one.
 
+use crate::server::program;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
@@ -17,25 +18,16 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Runs a program on a configuration file of these lines, in a new folder, which goes when the
-    /// program does.
-    pub(crate) fn run(program: &str, lines: &[String], folder: PathBuf) -> Self {
-        Self::run_with(program, &[], lines, folder)
-    }
-
-    /// The same with more arguments.
-    pub(crate) fn run_with(
-        program: &str,
-        arguments: &[&str],
-        lines: &[String],
-        folder: PathBuf,
-    ) -> Self {
+    /// Runs the server's program on a configuration file of these lines, in a folder, which goes
+    /// when the program does.
+    pub(crate) fn run(arguments: &[&str], lines: &[String], folder: PathBuf) -> Self {
         fs::write(folder.join("conf"), lines.join("\n") + "\n").expect("the folder is there");
         let mut shell = Command::new("sh")
             .arg("-c")
             .arg(SCRIPT)
             .arg(&folder)
-            .args([program, "conf"])
+            .arg(program())
+            .arg("conf")
             .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -73,13 +65,16 @@ impl Drop for Process {
     }
 }
 
-/// A new folder for one process.
-pub(crate) fn new_folder() -> PathBuf {
+/// A new folder for one process, with files in it.
+pub(crate) fn new_folder(files: &[(String, String)]) -> PathBuf {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     let name = format!("limiter-redis-{}-{number}", std::process::id());
     let folder = std::env::temp_dir().join(name);
     fs::create_dir_all(&folder).expect("a temporary folder");
+    for (name, content) in files {
+        fs::write(folder.join(name), content).expect("the folder is there");
+    }
     folder
 }
 

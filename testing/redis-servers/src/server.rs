@@ -1,7 +1,9 @@
 //! One server.
 
 use crate::process::{Process, free_port, new_folder};
+use crate::tls::{Authority, Identity};
 use redis::Connection;
+use std::ffi::OsString;
 use std::process::{Command, Stdio};
 use std::sync::Once;
 use std::thread;
@@ -18,6 +20,10 @@ pub struct Options {
     pub settings: Vec<(String, String)>,
     /// The port, if it is to be a certain one.
     pub port: Option<u16>,
+    /// Files in the folder where it runs: names and contents.
+    pub files: Vec<(String, String)>,
+    /// Whether it speaks TLS, on a port beside the plain one.
+    pub tls: bool,
 }
 
 impl Options {
@@ -26,6 +32,24 @@ impl Options {
     pub fn with(mut self, name: &str, value: &str) -> Self {
         self.settings.push((name.to_owned(), value.to_owned()));
         self
+    }
+
+    /// The same with TLS, among the servers too: the server is certified by an authority for
+    /// `127.0.0.1`, and asks clients for a certificate of that authority if `asks`.
+    #[must_use]
+    pub fn with_tls(mut self, authority: &Authority, asks: bool) -> Self {
+        let Identity { certificate, key } = authority.certify("127.0.0.1");
+        for (setting, name, content) in [
+            ("tls-cert-file", "server.pem", certificate),
+            ("tls-key-file", "server.key", key),
+            ("tls-ca-cert-file", "authority.pem", authority.pem()),
+        ] {
+            self = self.with(setting, name);
+            self.files.push((name.to_owned(), content));
+        }
+        self.tls = true;
+        self.with("tls-auth-clients", if asks { "yes" } else { "no" })
+            .with("tls-replication", "yes")
     }
 }
 
@@ -37,10 +61,11 @@ impl Options {
 pub struct Server {
     process: Process,
     port: u16,
+    tls_port: Option<u16>,
 }
 
 impl Server {
-    /// Starts a plain server and waits until it answers; `None` where there is no `redis-server`.
+    /// Starts a plain server and waits until it answers; `None` where there is none.
     #[must_use]
     pub fn start() -> Option<Self> {
         Self::start_with(&Options::default())
@@ -65,11 +90,17 @@ impl Server {
             "repl-diskless-sync-delay 0".to_owned(),
             format!("user limiter on >limiter {LIMITER_ACL}"),
         ];
+        let tls_port = options.tls.then(free_port);
+        lines.extend(tls_port.map(|port| format!("tls-port {port}")));
         for (name, value) in &options.settings {
             lines.push(format!("{name} {value}"));
         }
-        let process = Process::run("redis-server", &lines, new_folder());
-        let server = Self { process, port };
+        let process = Process::run(&[], &lines, new_folder(&options.files));
+        let server = Self {
+            process,
+            port,
+            tls_port,
+        };
         server.wait_until_it_answers();
         Some(server)
     }
@@ -80,10 +111,26 @@ impl Server {
         self.port
     }
 
-    /// Its address for the user `limiter`.
+    /// The port that others reach it on: that of TLS if it speaks that.
+    pub(crate) fn public_port(&self) -> u16 {
+        self.tls_port.unwrap_or(self.port)
+    }
+
+    /// Its address for the user `limiter`, without TLS.
     #[must_use]
     pub fn url(&self) -> String {
         format!("redis://limiter:limiter@127.0.0.1:{}", self.port)
+    }
+
+    /// Its address for the user `limiter`, with TLS.
+    ///
+    /// # Panics
+    ///
+    /// If it does not speak TLS.
+    #[must_use]
+    pub fn tls_url(&self) -> String {
+        let port = self.tls_port.expect("it speaks TLS");
+        format!("rediss://limiter:limiter@127.0.0.1:{port}")
     }
 
     /// A connection of the user who may do everything.
@@ -175,18 +222,26 @@ pub fn wait_until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// Whether there is a `redis-server`; says so where there is none.
+/// The program that is run: that which `REDIS_SERVER` names, else `redis-server`.
+pub(crate) fn program() -> OsString {
+    std::env::var_os("REDIS_SERVER").unwrap_or_else(|| "redis-server".into())
+}
+
+/// Whether there is a server to run; says so where there is none.
 pub(crate) fn is_installed() -> bool {
-    let found = Command::new("redis-server")
+    let found = Command::new(program())
         .arg("--version")
         .stdout(Stdio::null())
         .status();
     let found = found.is_ok_and(|status| status.success());
     if !found {
-        assert!(
-            std::env::var_os("LIMITER_REDIS_REQUIRED").is_none(),
-            "LIMITER_REDIS_REQUIRED is set, and there is no redis-server"
-        );
+        for name in ["LIMITER_REDIS_REQUIRED", "REDIS_SERVER"] {
+            assert!(
+                std::env::var_os(name).is_none(),
+                "{name} is set, and {} cannot be run",
+                program().display()
+            );
+        }
         static ONCE: Once = Once::new();
         ONCE.call_once(|| println!("skipped: there is no redis-server here"));
     }
