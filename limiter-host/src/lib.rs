@@ -29,7 +29,7 @@
 //! | `metrics` | the module `meters`; counts of the client |
 //! | `persist` | the module `persist` |
 //! | `redis` | the module `redis` |
-//! | `redis-tls` | TLS to the store, with the system's certificates |
+//! | `redis-tls` | TLS to the store, by rustls with ring; the system's authorities, or your own |
 //! | `resolver` | the module `resolver` |
 //! | `tower` | the module `middleware` |
 //! | `tracing` | the module `refusal_log`; spans of look-ups; events of the client |

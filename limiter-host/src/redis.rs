@@ -3,6 +3,7 @@
 //! | file | what it is about |
 //! |---|---|
 //! | `config`, `topology` | how the store is used; where it is |
+//! | `tls` | certificates |
 //! | `link`, `outage` | the connection; what is decided without one |
 //! | `check.lua`, `packed`, `script` | the decision in the store, and how it is asked for |
 //! | `trip` | from a request to its decision, with a round trip or without |
@@ -44,15 +45,20 @@ mod refund;
 mod registry;
 mod script;
 mod share;
+mod tls;
 mod topology;
 mod trip;
 
 pub use self::config::{OnStoreFailure, RedisConfig, RedisConfigError, StoreTime};
 pub use self::manage::ManageError;
+pub use self::observe::Switch;
 pub use self::outage::StoreError;
+#[cfg(feature = "redis-tls")]
+pub use self::tls::CertificateError;
 
 use self::link::Link;
 use self::local::Autonomy;
+use self::observe::OnSwitch;
 use self::outage::Outage;
 use self::registry::{KeyNames, Registry, SLOTS};
 use self::share::Share;
@@ -97,6 +103,7 @@ struct Inner {
     outage: Outage,
     time: StoreTime,
     on_store_failure: OnStoreFailure,
+    on_switch: OnSwitch,
     autonomy: Autonomy,
     share: RwLock<Option<Share>>,
     figures: Figures,
@@ -122,12 +129,7 @@ impl RedisLimiter {
     ///
     /// [`RedisConfigError`] if the address cannot be used.
     pub async fn connect(policy: Policy, config: RedisConfig) -> Result<Self, RedisConfigError> {
-        let link = Link::new(
-            &config.topology,
-            config.connect_timeout,
-            config.response_timeout,
-        )
-        .map_err(|_| RedisConfigError::Address)?;
+        let link = Link::new(&config).map_err(|_| RedisConfigError::Address)?;
         let names = KeyNames {
             prefix: config.key_prefix,
             calendar_per_user: link.is_cluster(),
@@ -151,12 +153,13 @@ impl RedisLimiter {
             figures: Figures::default(),
             time: config.time,
             on_store_failure: config.on_store_failure,
+            on_switch: config.on_switch,
             calendar_key: names.any_calendar(),
             registry: RwLock::new(Registry::new(policy, names, config.capacity)),
             counts: std::array::from_fn(|_| AtomicU64::new(0)),
         });
         if let Err(error) = inner.try_to_return(&probe).await {
-            inner.failed(slot, &probe, &error.into());
+            inner.failed(slot, &probe, &error);
         }
         Ok(Self { inner })
     }
@@ -315,6 +318,13 @@ impl RedisLimiter {
             lost_permits: read(&figures.lost_permits),
             decided_without_store: read(&figures.decided_without_store),
         }
+    }
+
+    /// Why the store could not be used the last time, also if it is back; `None` if it never failed.
+    /// While an outage lasts it is the newest reason, which may not be the first.
+    #[must_use]
+    pub fn last_failure(&self) -> Option<StoreError> {
+        self.inner.outage.last()
     }
 
     /// Gives back all permits that are held ahead of need: before the instance ends. Requests that

@@ -1,5 +1,7 @@
 //! Where the store is, and how the limiter uses it.
 
+use super::observe::{OnSwitch, Switch};
+use super::tls::Certificates;
 use super::topology::Topology;
 use std::fmt;
 use std::num::NonZeroU32;
@@ -19,12 +21,14 @@ use std::time::Duration;
 #[derive(Clone)]
 pub struct RedisConfig {
     pub(super) topology: Topology,
+    pub(super) certificates: Certificates,
     pub(super) key_prefix: String,
     pub(super) time: StoreTime,
     pub(super) capacity: usize,
     pub(super) connect_timeout: Duration,
     pub(super) response_timeout: Duration,
     pub(super) on_store_failure: OnStoreFailure,
+    pub(super) on_switch: OnSwitch,
     pub(super) refusal_cache: Duration,
     pub(super) lease: u32,
 }
@@ -37,7 +41,8 @@ impl RedisConfig {
     ///   name so;
     /// - `redis+cluster://[USER:PASSWORD@]HOST:PORT,HOST:PORT`: a cluster that these nodes belong to.
     ///
-    /// `rediss` in the place of `redis` speaks TLS, with the feature `redis-tls`.
+    /// `rediss` in the place of `redis` speaks TLS, with the feature `redis-tls`, with all of them;
+    /// `certificate_authority` and `client_certificate` say whom it trusts, and what it shows.
     ///
     /// # Errors
     ///
@@ -45,12 +50,14 @@ impl RedisConfig {
     pub fn from_url(url: &str) -> Result<Self, RedisConfigError> {
         Ok(Self {
             topology: Topology::from_url(url)?,
+            certificates: Certificates::default(),
             key_prefix: "limiter".to_owned(),
             time: StoreTime::Server,
             capacity: 100_000,
             connect_timeout: Duration::from_secs(1),
             response_timeout: Duration::from_millis(250),
             on_store_failure: OnStoreFailure::Refuse,
+            on_switch: OnSwitch::default(),
             refusal_cache: Duration::from_secs(5),
             lease: 1,
         })
@@ -96,6 +103,14 @@ impl RedisConfig {
     #[must_use]
     pub const fn on_store_failure(mut self, policy: OnStoreFailure) -> Self {
         self.on_store_failure = policy;
+        self
+    }
+
+    /// Has somebody told when the store stops being used, and when it is used again: once for each
+    /// outage, in whatever thread finds out, which must not be kept long.
+    #[must_use]
+    pub fn on_switch(mut self, hook: impl Fn(Switch<'_>) + Send + Sync + 'static) -> Self {
+        self.on_switch = OnSwitch::new(hook);
         self
     }
 

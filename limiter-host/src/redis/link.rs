@@ -1,5 +1,8 @@
 //! The connection to a server, to the master that sentinels name, or to a cluster.
 
+use super::config::RedisConfig;
+use super::outage::StoreError;
+use super::tls::explain;
 use super::topology::Topology;
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::cluster::ClusterClient;
@@ -56,29 +59,42 @@ pub(super) struct Link {
     client: Client,
     connect_timeout: Duration,
     response_timeout: Duration,
+    speaks_tls: bool,
     current: Mutex<Option<Connection>>,
 }
 
 impl Link {
     /// A link that is not connected yet.
-    pub(super) fn new(
-        topology: &Topology,
-        connect_timeout: Duration,
-        response_timeout: Duration,
-    ) -> RedisResult<Self> {
+    pub(super) fn new(config: &RedisConfig) -> RedisResult<Self> {
+        let RedisConfig {
+            topology,
+            certificates,
+            connect_timeout,
+            response_timeout,
+            ..
+        } = config;
+        let (connect_timeout, response_timeout) = (*connect_timeout, *response_timeout);
+        let speaks_tls = topology.speaks_tls();
+        #[cfg(feature = "redis-tls")]
+        if speaks_tls {
+            super::tls::choose_cryptography();
+        }
         let client = match topology {
-            Topology::One(server) => Client::One(Box::new(server.client()?)),
+            Topology::One(server) => Client::One(Box::new(server.client(certificates)?)),
             Topology::Sentinel(sentinels) => {
-                Client::Sentinel(Box::new(tokio::sync::Mutex::new(sentinels.client()?)))
+                let client = sentinels.client(certificates)?;
+                Client::Sentinel(Box::new(tokio::sync::Mutex::new(client)))
             }
             Topology::Cluster(nodes) => {
-                Client::Cluster(Box::new(nodes.client(connect_timeout, response_timeout)?))
+                let client = nodes.client(certificates, connect_timeout, response_timeout)?;
+                Client::Cluster(Box::new(client))
             }
         };
         Ok(Self {
             client,
             connect_timeout,
             response_timeout,
+            speaks_tls,
             current: Mutex::new(None),
         })
     }
@@ -99,7 +115,12 @@ impl Link {
     }
 
     /// Connects anew; the connection is shared only by [`Link::keep`].
-    pub(super) async fn connect(&self) -> RedisResult<Connection> {
+    pub(super) async fn connect(&self) -> Result<Connection, StoreError> {
+        let connected = self.try_to_connect().await;
+        connected.map_err(|error| explain(error, self.speaks_tls))
+    }
+
+    async fn try_to_connect(&self) -> RedisResult<Connection> {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(self.connect_timeout))
             .set_response_timeout(Some(self.response_timeout));

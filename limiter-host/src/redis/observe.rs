@@ -10,6 +10,36 @@
 )]
 
 use super::StoreError;
+use std::sync::Arc;
+
+/// The store stopped being used, or is used again; each is told once for an outage.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum Switch<'a> {
+    /// It failed, for this reason. From now on is decided as
+    /// [`OnStoreFailure`](super::OnStoreFailure) says.
+    Lost(&'a StoreError),
+    /// All of it can be used again.
+    Back,
+}
+
+/// Who is told of switches, if anybody.
+#[derive(Clone, Default)]
+pub(super) struct OnSwitch(Option<Arc<Hook>>);
+
+type Hook = dyn Fn(Switch<'_>) + Send + Sync;
+
+impl OnSwitch {
+    pub(super) fn new(hook: impl Fn(Switch<'_>) + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(hook)))
+    }
+
+    pub(super) fn call(&self, switch: Switch<'_>) {
+        if let Some(hook) = &self.0 {
+            hook(switch);
+        }
+    }
+}
 
 /// The store failed; told once for an outage.
 pub(super) fn store_failed(error: &StoreError) {

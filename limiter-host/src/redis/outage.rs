@@ -1,8 +1,9 @@
 //! Whether the store can be used. The first failure is counted and told once; while it lasts no
 //! request waits for the store; a task asks it again and again, and ends the outage by itself.
 
+use super::Inner;
 use super::link::Connection;
-use super::{Inner, observe};
+use super::observe::{self, Switch};
 use redis::{RedisError, RedisResult};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -17,6 +18,13 @@ pub enum StoreError {
     NotConnected,
     /// The server, or the way to it, failed: with this text.
     Failed(RedisError),
+    /// Whoever is at the store's address is not trusted, or does not trust this instance: a
+    /// certificate is missing, or not what it must be.
+    NotTrusted(RedisError),
+    /// The address asks for TLS, and whoever is there does not answer in it.
+    NoTls(RedisError),
+    /// Whoever is at the address, which does not ask for TLS, closed the connection at once.
+    Closed(RedisError),
     /// What is in the store, or what its script answered, is not this limiter's.
     Foreign,
 }
@@ -26,6 +34,21 @@ impl fmt::Display for StoreError {
         match self {
             Self::NotConnected => f.write_str("there is no connection to the store"),
             Self::Failed(error) => write!(f, "the store failed: {error}"),
+            Self::NotTrusted(error) => {
+                write!(
+                    f,
+                    "the store and this instance do not trust each other: {error}"
+                )
+            }
+            Self::NoTls(error) => write!(
+                f,
+                "the store's address asks for TLS, and no TLS is spoken there: {error}"
+            ),
+            Self::Closed(error) => write!(
+                f,
+                "the store closed the connection; if it speaks TLS, its address must begin with \
+                 rediss: {error}"
+            ),
             Self::Foreign => f.write_str("the store holds something that is not this limiter's"),
         }
     }
@@ -34,8 +57,11 @@ impl fmt::Display for StoreError {
 impl std::error::Error for StoreError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Failed(error) => Some(error),
-            _ => None,
+            Self::Failed(error)
+            | Self::NotTrusted(error)
+            | Self::NoTls(error)
+            | Self::Closed(error) => Some(error),
+            Self::NotConnected | Self::Foreign => None,
         }
     }
 }
@@ -54,6 +80,8 @@ pub(super) struct Outage {
     /// The slots that failed, and a key in each that is written to see whether it has returned.
     failed: Mutex<Vec<(u16, String)>>,
     count: AtomicU64,
+    /// Why the store could not be used the last time.
+    last: Mutex<Option<StoreError>>,
 }
 
 impl Outage {
@@ -62,7 +90,21 @@ impl Outage {
             slots: (0..slots.max(1)).map(|_| AtomicBool::new(false)).collect(),
             failed: Mutex::default(),
             count: AtomicU64::new(0),
+            last: Mutex::default(),
         }
+    }
+
+    /// Why the store could not be used the last time, if it ever failed.
+    pub(super) fn last(&self) -> Option<StoreError> {
+        self.last
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn note(&self, error: &StoreError) {
+        let last = self.last.lock();
+        *last.unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
     }
 
     /// Whether a slot is known to fail.
@@ -129,16 +171,18 @@ impl Inner {
         if !self.link.is_cluster() {
             self.link.drop_connection();
         }
+        self.outage.note(error);
         if self.outage.begin(slot, probe) {
             self.outage.count.fetch_add(1, Ordering::Relaxed);
             observe::store_failed(error);
+            self.on_switch.call(Switch::Lost(error));
             tokio::spawn(look_for_return(Arc::downgrade(self)));
         }
     }
 
     /// Writes what says nothing, and connects if need be: a server that is read-only, or full, has
     /// not returned.
-    pub(super) async fn try_to_return(&self, probe: &str) -> RedisResult<()> {
+    pub(super) async fn try_to_return(&self, probe: &str) -> Result<(), StoreError> {
         if let Some(mut connection) = self.link.connection()
             && write(&mut connection, probe).await.is_ok()
         {
@@ -167,13 +211,17 @@ async fn look_for_return(limiter: Weak<Inner>) {
         let Some((slot, probe)) = inner.outage.next() else {
             return;
         };
-        if inner.try_to_return(&probe).await.is_ok() {
-            if inner.outage.end(slot) {
+        match inner.try_to_return(&probe).await {
+            Ok(()) if inner.outage.end(slot) => {
                 observe::store_returned();
+                inner.on_switch.call(Switch::Back);
                 return;
             }
-            pause = FIRST_PAUSE;
-            continue;
+            Ok(()) => {
+                pause = FIRST_PAUSE;
+                continue;
+            }
+            Err(error) => inner.outage.note(&error),
         }
         inner.outage.rotate();
         drop(inner);

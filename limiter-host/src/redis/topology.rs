@@ -1,9 +1,10 @@
 //! Where a store is, as its address says, and who can connect there.
 
 use super::config::RedisConfigError;
+use super::tls::Certificates;
 use redis::cluster::ClusterClient;
 use redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType};
-use redis::{Client, ConnectionInfo, IntoConnectionInfo, RedisResult, TlsMode};
+use redis::{Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisResult, TlsMode};
 use std::time::Duration;
 
 /// What kind of store there is, and where.
@@ -30,6 +31,15 @@ pub(super) struct Sentinels {
 pub(super) struct Nodes(Vec<ConnectionInfo>);
 
 impl Topology {
+    /// Whether the address asks for TLS.
+    pub(super) fn speaks_tls(&self) -> bool {
+        match self {
+            Self::One(Server(info)) => is_tls(info),
+            Self::Sentinel(sentinels) => sentinels.sentinels.iter().any(is_tls),
+            Self::Cluster(Nodes(nodes)) => nodes.iter().any(is_tls),
+        }
+    }
+
     pub(super) fn from_url(url: &str) -> Result<Self, RedisConfigError> {
         let (scheme, rest) = url.split_once("://").ok_or(RedisConfigError::Scheme)?;
         let (base, kind) = scheme.split_once('+').unwrap_or((scheme, ""));
@@ -68,25 +78,31 @@ impl Topology {
     }
 }
 
+fn is_tls(info: &ConnectionInfo) -> bool {
+    matches!(info.addr(), ConnectionAddr::TcpTls { .. })
+}
+
 fn address(url: &str) -> Result<ConnectionInfo, RedisConfigError> {
     let info = url.into_connection_info();
     info.map_err(|_| RedisConfigError::Address)
 }
 
 impl Server {
-    pub(super) fn client(&self) -> RedisResult<Client> {
-        Client::open(self.0.clone())
+    pub(super) fn client(&self, certificates: &Certificates) -> RedisResult<Client> {
+        certificates.client(self.0.clone())
     }
 }
 
 impl Nodes {
     pub(super) fn client(
         &self,
+        certificates: &Certificates,
         connect: Duration,
         response: Duration,
     ) -> RedisResult<ClusterClient> {
         // A slot that moves is asked for again, at the node where it moved to.
-        ClusterClient::builder(self.0.clone())
+        certificates
+            .cluster(ClusterClient::builder(self.0.clone()))
             .retries(CLUSTER_RETRIES)
             .min_retry_wait(SHORTEST_RETRY_MS)
             .max_retry_wait(LONGEST_RETRY_MS)
@@ -97,7 +113,7 @@ impl Nodes {
 }
 
 impl Sentinels {
-    pub(super) fn client(&self) -> RedisResult<SentinelClient> {
+    pub(super) fn client(&self, certificates: &Certificates) -> RedisResult<SentinelClient> {
         let addresses = self.sentinels.iter().map(|info| info.addr().clone());
         let mut builder =
             SentinelClientBuilder::new(addresses, &self.master, SentinelServerType::Master)?;
@@ -109,13 +125,13 @@ impl Sentinels {
             if let Some(password) = settings.password() {
                 builder = builder.set_client_to_redis_password(password);
             }
-            if matches!(first.addr(), redis::ConnectionAddr::TcpTls { .. }) {
+            if is_tls(first) {
                 builder = builder
                     .set_client_to_redis_tls_mode(TlsMode::Secure)
                     .set_client_to_sentinel_tls_mode(TlsMode::Secure);
             }
         }
-        builder.build()
+        certificates.sentinel(builder).build()
     }
 }
 

@@ -8,6 +8,8 @@ mod differential;
 mod faults;
 mod instances;
 mod subject;
+#[cfg(feature = "redis-tls")]
+mod tls;
 mod together;
 mod vectors;
 
