@@ -1,5 +1,11 @@
 //! The flags.
 
+#[cfg(feature = "redis")]
+mod store;
+
+#[cfg(feature = "redis")]
+pub use self::store::StoreArgs;
+
 use crate::error::StartError;
 use crate::listener::ConnectionLimits;
 use crate::settings::{AdminSettings, Settings, TableSize};
@@ -106,23 +112,10 @@ pub struct Args {
         value_parser = off_time)]
     pub off_time: OffTime,
 
-    /// Count in this store, together with all gateways that name it: redis://HOST:PORT,
-    /// redis+sentinel://HOST:PORT/NAME or redis+cluster://HOST:PORT
+    /// Where limits are counted
     #[cfg(feature = "redis")]
-    #[arg(long, value_name = "URL", requires = "store_key", conflicts_with_all = ["admin", "config", "state"])]
-    pub store: Option<String>,
-
-    /// A file of 16 random bytes, the same for all gateways on a store
-    #[cfg(feature = "redis")]
-    #[arg(long, value_name = "FILE", requires = "store")]
-    pub store_key: Option<PathBuf>,
-
-    /// While the store cannot be used: refuse with 503, admit, or decide with this part of every
-    /// limit, as many as there are gateways
-    #[cfg(feature = "redis")]
-    #[arg(long, value_name = "refuse|admit|GATEWAYS", default_value = "refuse",
-        value_parser = on_store_failure)]
-    pub on_store_failure: limiter_host::redis::OnStoreFailure,
+    #[command(flatten)]
+    pub store: StoreArgs,
 }
 
 impl Args {
@@ -160,20 +153,12 @@ impl Args {
             table: self.table,
             state: self.state(),
             #[cfg(feature = "redis")]
-            store: self.store()?,
+            store: self.store.settings()?,
         };
         if let Some(path) = &self.config {
             settings.follow(path.clone(), Config::read(path)?);
         }
         Ok(settings)
-    }
-
-    #[cfg(feature = "redis")]
-    fn store(&self) -> Result<Option<crate::store::StoreSettings>, StartError> {
-        let (Some(url), Some(key)) = (&self.store, &self.store_key) else {
-            return Ok(None);
-        };
-        crate::store::StoreSettings::new(url, key, self.on_store_failure).map(Some)
     }
 
     fn state(&self) -> Option<StateSettings> {
@@ -253,20 +238,6 @@ fn off_time(text: &str) -> Result<OffTime, String> {
         "trust" => Ok(OffTime::Trust),
         "ignore" => Ok(OffTime::Ignore),
         _ => Err("trust or ignore".to_owned()),
-    }
-}
-
-/// Reads what is decided without the store.
-#[cfg(feature = "redis")]
-fn on_store_failure(text: &str) -> Result<limiter_host::redis::OnStoreFailure, String> {
-    use limiter_host::redis::OnStoreFailure;
-    match text {
-        "refuse" => Ok(OnStoreFailure::Refuse),
-        "admit" => Ok(OnStoreFailure::Admit),
-        number => match number.parse() {
-            Ok(instances) => Ok(OnStoreFailure::Local { instances }),
-            Err(_) => Err("refuse, admit, or the number of gateways, at least 1".to_owned()),
-        },
     }
 }
 

@@ -48,9 +48,12 @@ pub enum StartError {
     /// The store's address cannot be used.
     #[cfg(feature = "redis")]
     Store(limiter_host::redis::RedisConfigError),
-    /// The store's key cannot be used.
+    /// The store's address is not one to use certificates with.
     #[cfg(feature = "redis")]
-    StoreKey {
+    StoreCertificate(limiter_host::redis::CertificateError),
+    /// A file about the store cannot be used: its key, or a certificate.
+    #[cfg(feature = "redis")]
+    StoreFile {
         /// The file.
         file: String,
         /// What is wrong with it.
@@ -76,7 +79,9 @@ impl fmt::Display for StartError {
             #[cfg(feature = "redis")]
             Self::Store(error) => write!(f, "--store: {error}"),
             #[cfg(feature = "redis")]
-            Self::StoreKey { file, what } => write!(f, "{file}: {what}"),
+            Self::StoreCertificate(error) => write!(f, "--store-ca, --store-client-cert: {error}"),
+            #[cfg(feature = "redis")]
+            Self::StoreFile { file, what } => write!(f, "{file}: {what}"),
             Self::Register(error) => write!(f, "a token cannot be registered: {error}"),
         }
     }

@@ -102,8 +102,7 @@ mod shared {
     use limiter_host::RedisLimiter;
     use limiter_host::config::TokenEntry;
     use limiter_host::core::{HashKey, Policy};
-    use limiter_host::redis::{ManageError, OnStoreFailure, RedisConfig};
-    use std::path::Path;
+    use limiter_host::redis::{ManageError, RedisConfig, Switch};
 
     /// A store that gateways share, and the key under which all of them hash tokens.
     #[derive(Clone, Debug)]
@@ -115,26 +114,6 @@ mod shared {
     }
 
     impl StoreSettings {
-        /// Reads the flags, and the file of the key.
-        ///
-        /// # Errors
-        ///
-        /// [`StartError`] for what is wrong.
-        pub fn new(url: &str, key: &Path, on_failure: OnStoreFailure) -> Result<Self, StartError> {
-            let config = RedisConfig::from_url(url).map_err(StartError::Store)?;
-            let wrong = |what: String| StartError::StoreKey {
-                file: key.display().to_string(),
-                what,
-            };
-            let bytes = std::fs::read(key).map_err(|error| wrong(error.to_string()))?;
-            let bytes = <[u8; 16]>::try_from(bytes);
-            let bytes = bytes.map_err(|_| wrong("a key has exactly 16 bytes".to_owned()))?;
-            Ok(Self {
-                config: config.on_store_failure(on_failure),
-                key: HashKey::new(bytes),
-            })
-        }
-
         /// A limiter on the store that knows the tokens.
         pub(crate) async fn connect(
             &self,
@@ -142,7 +121,7 @@ mod shared {
             tokens: &[TokenEntry],
             capacity: usize,
         ) -> Result<Decider, StartError> {
-            let config = self.config.clone().capacity(capacity);
+            let config = self.config.clone().capacity(capacity).on_switch(say);
             let limiter = RedisLimiter::connect(policy, config);
             let limiter = limiter.await.map_err(StartError::Store)?;
             for entry in tokens {
@@ -155,6 +134,14 @@ mod shared {
                 }
             }
             Ok(Decider::Store(limiter))
+        }
+    }
+    /// A line for who reads the log, once for each outage and each return.
+    fn say(switch: Switch<'_>) {
+        match switch {
+            Switch::Lost(error) => eprintln!("gateway: the store cannot be used: {error}"),
+            Switch::Back => eprintln!("gateway: the store is back"),
+            _ => {}
         }
     }
 }

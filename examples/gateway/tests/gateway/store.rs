@@ -1,5 +1,7 @@
 //! Gateways that share limits through a store, asked by a client over TCP.
 
+mod tls;
+
 use crate::program::{Program, command, file};
 use limiter_redis_servers::Server;
 
