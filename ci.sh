@@ -51,7 +51,7 @@ loom() {
 }
 
 redis() {
-    if ! command -v redis-server >/dev/null; then
+    if ! command -v "${REDIS_SERVER:-redis-server}" >/dev/null; then
         apt-get update -qq
         apt-get install -y -qq --no-install-recommends redis-server
     fi

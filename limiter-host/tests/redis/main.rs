@@ -6,7 +6,9 @@
 mod cluster;
 mod differential;
 mod faults;
+mod history;
 mod instances;
+mod processes;
 mod subject;
 #[cfg(feature = "redis-tls")]
 mod tls;
