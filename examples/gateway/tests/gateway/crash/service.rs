@@ -2,12 +2,13 @@
 //! client got to know of that.
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
 
 /// A server that counts the requests for each `/USER`.
 pub(super) struct Service {
     pub(super) url: String,
+    address: SocketAddr,
     shared: Arc<Shared>,
 }
 
@@ -19,16 +20,19 @@ struct Shared {
 struct Seen {
     requests: Vec<u32>,
     connections: usize,
+    /// Whose connection was accepted last.
+    last: Option<SocketAddr>,
 }
 
 impl Service {
     pub(super) fn start(users: usize) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
+        let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared {
             seen: Mutex::new(Seen {
                 requests: vec![0; users],
                 connections: 0,
+                last: None,
             }),
             changed: Condvar::new(),
         });
@@ -36,22 +40,35 @@ impl Service {
         // It ends with the test's process.
         std::thread::spawn(move || {
             for stream in listener.incoming() {
-                let shared = Arc::clone(&serving);
-                shared.seen.lock().unwrap().connections += 1;
+                let (shared, stream) = (Arc::clone(&serving), stream.unwrap());
+                let mut seen = serving.seen.lock().unwrap();
+                (seen.connections, seen.last) = (seen.connections + 1, stream.peer_addr().ok());
+                drop(seen);
+                serving.changed.notify_all();
                 std::thread::spawn(move || {
                     // The gateway is killed amid a request now and then.
-                    let _ = serve(stream.unwrap(), &shared);
+                    let _ = serve(stream, &shared);
                     shared.seen.lock().unwrap().connections -= 1;
                     shared.changed.notify_all();
                 });
             }
         });
-        Self { url, shared }
+        Self {
+            url: format!("http://{address}"),
+            address,
+            shared,
+        }
     }
 
     /// Requests by user, once all that was sent by a gateway that is gone has come.
     pub(super) fn settled(&self) -> Vec<u32> {
+        // Connections wait in a row to be accepted: behind this one there is none of the gateway's.
+        let last = TcpStream::connect(self.address).unwrap();
+        let local = last.local_addr().ok();
         let seen = self.shared.seen.lock().unwrap();
+        let waits = |seen: &mut Seen| seen.last != local;
+        let seen = self.shared.changed.wait_while(seen, waits).unwrap();
+        drop(last);
         let is_served = |seen: &mut Seen| seen.connections > 0;
         let seen = self.shared.changed.wait_while(seen, is_served).unwrap();
         seen.requests.clone()
