@@ -52,7 +52,7 @@ pub(crate) fn count() -> Result<Vec<Count>> {
             "--D1=32768,8,64",
             "--LL=8388608,16,64",
         ])
-        .arg(format!("--toggle-collect={COUNTED}"))
+        .args(COUNTED.map(|functions| format!("--toggle-collect={functions}")))
         .arg(format!("--dump-before={MARK}"))
         .arg(format!("--callgrind-out-file={}", out.display()))
         .arg(std::env::current_exe()?)
@@ -110,7 +110,10 @@ fn mean(sum: u64) -> u64 {
 
 /// Told to this program, it runs the cases.
 pub(crate) const INSIDE: &str = "inside";
-const COUNTED: &str = "limiter_counts::cases::one_*";
+const COUNTED: [&str; 2] = [
+    "limiter_counts::cases::one_*",
+    "limiter_counts::cases::requests::one_*",
+];
 const MARK: &str = "limiter_counts::cases::mark";
 
 #[cfg(test)]

@@ -1,4 +1,7 @@
-//! What is counted: single decisions, each in a function of its own that is never inlined.
+//! What is counted: single decisions, each in a function of its own that is never inlined; in
+//! `cases/requests.rs`, requests through the tower layer.
+
+mod requests;
 
 use governor::clock::{Clock, FakeRelativeClock};
 use governor::middleware::StateInformationMiddleware;
@@ -35,7 +38,7 @@ pub(crate) fn all() -> Vec<Case> {
         ours,
         make,
     };
-    vec![
+    let decisions = vec![
         case("hash", "HashKey::token", "40 bytes", true, hash),
         case("read", LIMITER, "id", true, || limiter_by_id(Method::Get)),
         case("write", LIMITER, "id", true, || limiter_by_id(Method::Post)),
@@ -67,7 +70,11 @@ pub(crate) fn all() -> Vec<Case> {
         }),
         case("read", GOVERNOR, "token", false, governor_read),
         case("write", TWO_GOVERNORS, "token", false, governors_write),
-    ]
+    ];
+    let requests = requests::ALL
+        .into_iter()
+        .map(|(subject, form, ours, make)| case("a request answered", subject, form, ours, make));
+    decisions.into_iter().chain(requests).collect()
 }
 
 /// Runs all cases: each once to warm up and once to be counted, with a mark after either.
