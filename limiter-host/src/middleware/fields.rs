@@ -9,17 +9,12 @@ use limiter_core::Quota;
 
 /// Puts the headers of H1 into the map, in the place of any that are there.
 pub(super) fn write_quota(into: &mut HeaderMap, quota: &Quota) {
-    into.reserve(NAMES.len());
-    let numbers = [
-        Some(quota.limit),
-        Some(quota.remaining),
-        Some(seconds(quota.reset_ms)),
-        quota.daily_left,
-    ];
-    for (name, number) in NAMES.into_iter().zip(numbers) {
-        if let Some(number) = number {
-            into.insert(name, value(number));
-        }
+    into.reserve(4);
+    into.insert(LIMIT, value(quota.limit));
+    into.insert(REMAINING, value(quota.remaining));
+    into.insert(RESET, value(seconds(quota.reset_ms)));
+    if let Some(daily_left) = quota.daily_left {
+        into.insert(DAILY_LEFT, value(daily_left));
     }
 }
 
@@ -85,12 +80,10 @@ fn seconds(millis: u32) -> u32 {
     millis.div_ceil(1_000).max(1)
 }
 
-const NAMES: [HeaderName; 4] = [
-    HeaderName::from_static("x-ratelimit-limit"),
-    HeaderName::from_static("x-ratelimit-remaining"),
-    HeaderName::from_static("x-ratelimit-reset"),
-    HeaderName::from_static("x-daily-requests-left"),
-];
+const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
+const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
+const RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
+const DAILY_LEFT: HeaderName = HeaderName::from_static("x-daily-requests-left");
 
 #[cfg(test)]
 mod tests {
@@ -155,8 +148,8 @@ mod tests {
     #[test]
     fn takes_the_place_of_what_is_there() {
         let mut headers = HeaderMap::new();
-        headers.append(NAMES[0].clone(), value(1));
-        headers.append(NAMES[0].clone(), value(2));
+        headers.append(LIMIT, value(1));
+        headers.append(LIMIT, value(2));
         let quota = Quota {
             limit: 3,
             remaining: 2,
@@ -165,7 +158,7 @@ mod tests {
         };
         write_quota(&mut headers, &quota);
         assert_eq!(headers.len(), 3);
-        assert_eq!(headers[&NAMES[0]], "3");
-        assert_eq!(headers.get(&NAMES[3]), None);
+        assert_eq!(headers[LIMIT], "3");
+        assert_eq!(headers.get(DAILY_LEFT), None);
     }
 }

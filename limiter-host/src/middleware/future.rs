@@ -6,11 +6,12 @@
 
 use super::Settings;
 use super::body::{Answers, OwnBody};
-use super::response::report_plainly;
+use super::fields::write_quota;
 use super::service::Verdict;
 use crate::awaited::DecideAsync;
 use crate::clock::Started;
 use http::{Request, Response};
+use limiter_core::Quota;
 use pin_project_lite::pin_project;
 use std::borrow::Borrow as _;
 use std::fmt;
@@ -32,9 +33,6 @@ pin_project! {
     {
         #[pin]
         state: State<S, B, R, D>,
-        // None where only the page's headers are left to be written: a count that all threads
-        // share is not touched for nothing.
-        settings: Option<Arc<Settings<D>>>,
         answers: PhantomData<fn() -> A>,
     }
 }
@@ -46,12 +44,21 @@ pin_project! {
         S: Service<Request<B>>,
         D: DecideAsync,
     {
-        // Without a decision nothing is reported.
-        Passed { #[pin] future: S::Future, decided: Option<D::Decided> },
+        Passed { #[pin] future: S::Future, report: Report<D> },
         Refused { response: Option<Response<&'static str>> },
-        Deciding { waiting: Pin<Box<Deciding<S, B, D::Deciding>>> },
+        Deciding { waiting: Pin<Box<Deciding<S, B, D>>> },
         GivingBack { waiting: Pin<Box<GivingBack<Result<Response<R>, S::Error>, D::GivingBack>>> },
     }
+}
+
+/// What is left to do when the service has answered.
+pub(super) enum Report<D: DecideAsync> {
+    Nothing,
+    /// The page's headers alone: the decision is not kept, and a count that all threads share is
+    /// not touched.
+    Quota(Quota),
+    /// What the settings say. The decision is taken when its permits are given back.
+    Whole(Option<D::Decided>, Arc<Settings<D>>),
 }
 
 /// What was asked for, and when, if that is measured.
@@ -59,10 +66,14 @@ type Asked = (limiter_core::Request, Option<Started>);
 
 pin_project! {
     /// A request that waits for its decision, and the service that is ready for it.
-    struct Deciding<S, B, F> {
+    struct Deciding<S, B, D>
+    where
+        D: DecideAsync,
+    {
         #[pin]
-        future: F,
+        future: D::Deciding,
         asked: Asked,
+        settings: Arc<Settings<D>>,
         // Taken when the decision is there.
         held: Option<(S, Request<B>)>,
     }
@@ -83,29 +94,17 @@ where
     D: DecideAsync,
 {
     #[inline]
-    pub(super) fn passed(
-        future: S::Future,
-        decided: D::Decided,
-        settings: &Arc<Settings<D>>,
-    ) -> Self {
-        let plain = settings.is_plain();
-        let reports = !plain || settings.quota_headers;
+    pub(super) fn passed(future: S::Future, report: Report<D>) -> Self {
         Self {
-            state: State::Passed {
-                future,
-                decided: reports.then_some(decided),
-            },
-            settings: (!plain).then(|| Arc::clone(settings)),
+            state: State::Passed { future, report },
             answers: PhantomData,
         }
     }
 
     pub(super) const fn refused(response: Response<&'static str>) -> Self {
+        let response = Some(response);
         Self {
-            state: State::Refused {
-                response: Some(response),
-            },
-            settings: None,
+            state: State::Refused { response },
             answers: PhantomData,
         }
     }
@@ -114,18 +113,43 @@ where
         future: D::Deciding,
         asked: Asked,
         held: (S, Request<B>),
-        settings: &Arc<Settings<D>>,
+        settings: Arc<Settings<D>>,
     ) -> Self {
         let waiting = Box::pin(Deciding {
             future,
             asked,
+            settings,
             held: Some(held),
         });
         Self {
             state: State::Deciding { waiting },
-            settings: Some(Arc::clone(settings)),
             answers: PhantomData,
         }
+    }
+}
+
+impl<D: DecideAsync> Report<D> {
+    /// What is left to do for a request that passes.
+    #[inline]
+    pub(super) fn of(decided: D::Decided, settings: &Arc<Settings<D>>) -> Self {
+        if !settings.is_plain() {
+            return Self::Whole(Some(decided), Arc::clone(settings));
+        }
+        match decided.borrow().quota() {
+            Some(quota) if settings.quota_headers => Self::Quota(quota),
+            _ => Self::Nothing,
+        }
+    }
+
+    /// Writes the headers and begins to give permits back; the refund, if it takes time.
+    #[inline]
+    fn finish<R, E>(&mut self, answer: &mut Result<Response<R>, E>) -> Option<D::GivingBack> {
+        match (self, answer) {
+            (Self::Quota(quota), Ok(response)) => write_quota(response.headers_mut(), quota),
+            (Self::Whole(decided, settings), answer) => return settings.finish(decided, answer),
+            _ => {}
+        }
+        None
     }
 }
 
@@ -148,16 +172,9 @@ where
                     let response = response.take().expect(AGAIN);
                     return Poll::Ready(Ok(response.map(A::refusal)));
                 }
-                StateProjection::Passed { future, decided } => {
+                StateProjection::Passed { future, report } => {
                     let mut answer = ready!(future.poll(context));
-                    if let (Ok(response), Some(decided)) = (&mut answer, &*decided) {
-                        let headers = response.headers_mut();
-                        match &this.settings {
-                            Some(settings) => settings.report(headers, decided.borrow()),
-                            None => report_plainly(headers, decided.borrow()),
-                        }
-                    }
-                    let Some(future) = refund(&answer, this.settings.as_deref(), decided) else {
+                    let Some(future) = report.finish(&mut answer) else {
                         return Poll::Ready(answer.map(served::<A, R>));
                     };
                     let answer = Some(answer);
@@ -170,11 +187,11 @@ where
                     let decided = ready!(deciding.future.poll(context));
                     let (mut inner, request) = deciding.held.take().expect(AGAIN);
                     let (asked, started) = deciding.asked;
-                    let settings = this.settings.as_ref().expect("it was kept for this");
+                    let settings = &*deciding.settings;
                     match settings.conclude(asked, decided.borrow(), *started) {
                         Verdict::Pass => State::Passed {
                             future: inner.call(request),
-                            decided: Some(decided),
+                            report: Report::of(decided, settings),
                         },
                         Verdict::Answer(response) => State::Refused {
                             response: Some(response),
@@ -196,19 +213,6 @@ where
 #[inline]
 fn served<A: Answers<R>, R>(response: Response<R>) -> Response<A::Body> {
     response.map(A::service)
-}
-
-/// Begins to give the permits of a request back whose service failed; the refund, if it takes time.
-#[inline]
-fn refund<R, E, D: DecideAsync>(
-    answer: &Result<Response<R>, E>,
-    settings: Option<&Settings<D>>,
-    decided: &mut Option<D::Decided>,
-) -> Option<D::GivingBack> {
-    match answer {
-        Ok(response) if !response.status().is_server_error() => None,
-        _ => settings?.give_back(decided.take()),
-    }
 }
 
 impl<S, B, R, D, A> fmt::Debug for LimitedFuture<S, B, R, D, A>

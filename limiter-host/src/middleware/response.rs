@@ -83,14 +83,6 @@ impl<D: DecideAsync> Settings<D> {
     }
 }
 
-/// Puts the page's quota headers onto the service's answer, in the place of its own.
-#[inline]
-pub(super) fn report_plainly(headers: &mut HeaderMap, decision: &Decision) {
-    if let Some(quota) = decision.quota() {
-        write_quota(headers, &quota);
-    }
-}
-
 /// The answer to a request that shows two credentials.
 pub(super) fn conflict() -> Response<&'static str> {
     let mut response = Response::new(CONFLICT_BODY);

@@ -1,7 +1,7 @@
 //! The service: decides, and answers or passes on.
 
 use super::credential::{ConflictingCredentials, credential};
-use super::future::LimitedFuture;
+use super::future::{LimitedFuture, Report};
 use super::head::Head;
 use super::response::conflict;
 use super::{Answers, Event, OwnBody, Settings};
@@ -75,7 +75,7 @@ where
                 match self.settings.conclude(&asked, decided.borrow(), started) {
                     Verdict::Pass => {
                         let future = self.inner.call(request);
-                        LimitedFuture::passed(future, decided, &self.settings)
+                        LimitedFuture::passed(future, Report::of(decided, &self.settings))
                     }
                     Verdict::Answer(response) => LimitedFuture::refused(response),
                 }
@@ -84,7 +84,7 @@ where
                 let clone = self.inner.clone();
                 let ready = std::mem::replace(&mut self.inner, clone);
                 let (asked, held) = ((asked, started), (ready, request));
-                LimitedFuture::deciding(deciding, asked, held, &self.settings)
+                LimitedFuture::deciding(deciding, asked, held, Arc::clone(&self.settings))
             }
         }
     }
@@ -173,10 +173,23 @@ impl<D: DecideAsync> Settings<D> {
         !self.refund && self.style == Style::PAGE
     }
 
-    /// Gives back what a failed request took, if that is wanted; the refund, if it takes time.
-    pub(super) fn give_back(&self, decided: Option<D::Decided>) -> Option<D::GivingBack> {
-        if self.refund
-            && let Some(decided) = decided
+    /// Reports on the service's answer, and gives back what a failed request took, if that is
+    /// wanted; the refund, if it takes time.
+    pub(super) fn finish<R, E>(
+        &self,
+        decided: &mut Option<D::Decided>,
+        answer: &mut Result<Response<R>, E>,
+    ) -> Option<D::GivingBack> {
+        if let (Ok(response), Some(decided)) = (&mut *answer, &*decided) {
+            self.report(response.headers_mut(), decided.borrow());
+        }
+        let failed = match answer {
+            Ok(response) => response.status().is_server_error(),
+            Err(_) => true,
+        };
+        if failed
+            && self.refund
+            && let Some(decided) = decided.take()
             && let Ok(now) = self.clock.now()
             && let Step::Awaits(giving_back) = self.limiter.give_back(decided, now)
         {
