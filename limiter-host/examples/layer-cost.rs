@@ -2,17 +2,19 @@
 //!
 //! `cargo run --release -p limiter-host --features tower --example layer-cost [ROUNDS [MILLIS]]`
 //!
-//! One thread serves, another keeps 8 connections busy. Each round drives every variant for a
-//! moment, in an order that rotates, and each is held against the bare service of the same round:
-//! what else the machine does hits all alike. Told are medians and quartiles of the requests per
+//! One thread serves, another keeps 8 connections busy; on Linux each has a processor of its own.
+//! Each round drives every variant for a moment, in an order that rotates, and each is held against
+//! the bare service of the same round: what else the machine does hits all alike. Told are medians and quartiles of the requests per
 //! second, and of the serving thread's processor time for a request (on Linux), which hardly
 //! notices what else runs.
 
+use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue};
 use axum::response::Response;
 use axum::{Router, routing::any};
 use limiter_host::core::{HashKey, Kind, Plan, Policy, Registration};
 use limiter_host::{Concurrent, LimiterLayer, SharedClock};
+use std::convert::Infallible;
 use std::error::Error;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -20,17 +22,20 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tower::layer::util::Identity;
 use tower::util::MapResponseLayer;
+use tower::{Layer as _, Service};
 
 /// The first is what the others are held against.
-const VARIANTS: [&str; 7] = [
+const VARIANTS: [&str; 8] = [
     "bare",
     "bare, once more",
     "3 constant headers, no limiter",
-    "layer, no quota headers",
-    "layer",
-    "layer, counting the day (POST)",
-    "layer, bodies of its own type",
+    "layer around, no quota headers",
+    "layer around",
+    "layer around, counting the day (POST)",
+    "route's layer that does nothing",
+    "route's layer",
 ];
 const POST: usize = 5;
 /// Tokens in use; each connection goes through all in turn.
@@ -47,6 +52,7 @@ fn main() -> Result<(), Failure> {
     if rounds == 0 || length.is_zero() {
         return Err("ROUNDS and MILLIS must be at least 1".into());
     }
+    pin(1);
     let (tell, told) = mpsc::channel();
     // It ends with the process.
     std::thread::spawn(move || serve(&tell));
@@ -86,12 +92,13 @@ struct Sample {
 
 #[tokio::main(flavor = "current_thread")]
 async fn serve(tell: &mpsc::Sender<Result<Server, Failure>>) {
+    pin(0);
     let listening = async {
         let mut addresses = Vec::new();
         for variant in 0..VARIANTS.len() {
             let listener = TcpListener::bind("127.0.0.1:0").await?;
             addresses.push(listener.local_addr()?);
-            tokio::spawn(axum::serve(listener, service(variant)?).into_future());
+            spawn(variant, listener)?;
         }
         let thread = std::fs::read_link("/proc/thread-self").ok();
         let time = thread.map(|thread| PathBuf::from("/proc").join(thread).join("schedstat"));
@@ -102,27 +109,57 @@ async fn serve(tell: &mpsc::Sender<Result<Server, Failure>>) {
     }
 }
 
-fn service(variant: usize) -> Result<Router, Failure> {
+/// Serves one of the variants.
+fn spawn(variant: usize, listener: TcpListener) -> Result<(), Failure> {
     let bare = Router::new().route("/v1/deals", any(|| async { BODY }));
-    Ok(match variant {
-        0 | 1 => bare,
-        2 => bare.layer(MapResponseLayer::new(|mut response: Response| {
-            let headers = response.headers_mut();
-            headers.reserve(4);
-            for (name, value) in [
-                ("x-ratelimit-limit", "40"),
-                ("x-ratelimit-remaining", "39"),
-                ("x-ratelimit-reset", "2"),
-            ] {
-                let value = HeaderValue::from_static(value);
-                headers.insert(HeaderName::from_static(name), value);
-            }
-            response
-        })),
-        3 => bare.layer(layer()?.same_body().quota_headers(false)),
-        6 => bare.layer(layer()?),
-        _ => bare.layer(layer()?.same_body()),
-    })
+    match variant {
+        2 => spawn_service(
+            listener,
+            MapResponseLayer::new(with_constant_headers).layer(bare),
+        ),
+        3 => spawn_service(listener, layer()?.quota_headers(false).around(bare)),
+        4 | POST => spawn_service(listener, layer()?.around(bare)),
+        6 => spawn_service(listener, bare.layer(Identity::new())),
+        7 => spawn_service(listener, bare.layer(layer()?)),
+        _ => spawn_service(listener, bare),
+    }
+    Ok(())
+}
+
+fn spawn_service<S>(listener: TcpListener, service: S)
+where
+    S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + Sync + 'static,
+    S::Future: Send,
+{
+    let service = axum::ServiceExt::<Request>::into_make_service(service);
+    tokio::spawn(axum::serve(listener, service).into_future());
+}
+
+fn with_constant_headers(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.reserve(4);
+    for (name, value) in [
+        ("x-ratelimit-limit", "999"),
+        ("x-ratelimit-remaining", "987"),
+        ("x-ratelimit-reset", "1"),
+    ] {
+        let value = HeaderValue::from_static(value);
+        headers.insert(HeaderName::from_static(name), value);
+    }
+    response
+}
+
+/// Gives the calling thread one of two processors for itself, if there are two.
+fn pin(place: usize) {
+    #[cfg(target_os = "linux")]
+    if std::thread::available_parallelism().is_ok_and(|processors| processors.get() > 1) {
+        let mut processors = rustix::thread::CpuSet::new();
+        processors.set(place);
+        // Where that is forbidden, threads move as they like.
+        let _ = rustix::thread::sched_setaffinity(None, &processors);
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = place;
 }
 
 /// A layer that knows the load's tokens, and whose limits they do not reach.
@@ -222,7 +259,7 @@ fn report(measured: &[Vec<Sample>], length: Duration) {
     println!("{CONNECTIONS} connections, {rounds} rounds of {length:?} for each variant");
     println!("medians (quartiles); percentages are against the bare service of the same round\n");
     println!(
-        "{:<31} {:>24} {:>23} {:>12} {:>23}",
+        "{:<37} {:>24} {:>23} {:>12} {:>23}",
         "", "requests/s", "difference", "CPU/request", "difference"
     );
     for (variant, samples) in VARIANTS.iter().zip(measured) {
@@ -235,7 +272,7 @@ fn report(measured: &[Vec<Sample>], length: Duration) {
         let [low, middle, high] = quartiles(samples.iter().map(|sample| sample.per_s).collect());
         let [_, cpu, _] = quartiles(samples.iter().map(|sample| sample.cpu_us).collect());
         println!(
-            "{variant:<31} {:>24} {:>23} {cpu:>9.2} µs {:>23}",
+            "{variant:<37} {:>24} {:>23} {cpu:>9.2} µs {:>23}",
             format!("{middle:.0} ({low:.0} to {high:.0})"),
             against(|sample| sample.per_s),
             against(|sample| sample.cpu_us),

@@ -204,6 +204,25 @@ impl<D, A> LimiterLayer<D, A> {
         }
     }
 
+    /// Puts the layer around a whole service, with bodies of the service's own type.
+    ///
+    /// An axum router adds a layer by boxing it, its future and its clone for each request, which
+    /// takes longer than the layer itself. Around the router none of that is needed:
+    ///
+    /// ```no_run
+    /// # use axum::{Router, extract::Request};
+    /// # use limiter_host::{Concurrent, LimiterLayer};
+    /// # async fn serve(router: Router, layer: LimiterLayer<Concurrent>) -> std::io::Result<()> {
+    /// # let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+    /// let service = layer.around(router);
+    /// axum::serve(listener, axum::ServiceExt::<Request>::into_make_service(service)).await
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn around<S>(self, service: S) -> Limited<S, D, SameBody> {
+        Limited::new(service, self.settings)
+    }
+
     /// The settings, to be changed before a service shares them.
     fn change(&mut self) -> &mut Settings<D> {
         Arc::make_mut(&mut self.settings)
