@@ -2,7 +2,8 @@
 //!
 //! `cargo run --release -p limiter-host --features tower --example layer-cost [ROUNDS [MILLIS]]`
 //!
-//! One thread serves, another keeps 8 connections busy; on Linux each has a processor of its own.
+//! One thread serves, another keeps 8 connections busy with less work than it makes, so that the
+//! server is what limits the requests per second; on Linux each has a processor of its own.
 //! Each round drives every variant for a moment, in an order that rotates, and each is held against
 //! the bare service of the same round: what else the machine does hits all alike. Told are medians and quartiles of the requests per
 //! second, and of the serving thread's processor time for a request (on Linux), which hardly
@@ -16,12 +17,12 @@ use limiter_host::core::{HashKey, Kind, Plan, Policy, Registration};
 use limiter_host::{Concurrent, LimiterLayer, SharedClock};
 use std::convert::Infallible;
 use std::error::Error;
-use std::net::SocketAddr;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tower::layer::util::Identity;
 use tower::util::MapResponseLayer;
 use tower::{Layer as _, Service};
@@ -38,7 +39,7 @@ const VARIANTS: [&str; 8] = [
     "route's layer",
 ];
 const POST: usize = 5;
-/// Tokens in use; each connection goes through all in turn.
+/// Tokens in use, in turn.
 const TOKENS: usize = 1_000;
 const CONNECTIONS: usize = 8;
 const BODY: &str = "deals";
@@ -57,14 +58,13 @@ fn main() -> Result<(), Failure> {
     // It ends with the process.
     std::thread::spawn(move || serve(&tell));
     let server = told.recv()??;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_io()
-        .build()?;
+    let [gets, posts] = ["GET", "POST"].map(requests);
     let mut measured = vec![Vec::with_capacity(rounds); VARIANTS.len()];
     for round in 0..=rounds {
         for turn in 0..VARIANTS.len() {
             let variant = (turn + round) % VARIANTS.len();
-            let sample = runtime.block_on(server.drive(variant, length))?;
+            let requests = if variant == POST { &posts } else { &gets };
+            let sample = server.drive(variant, requests, length)?;
             // The first round only warms up.
             if round > 0 {
                 measured[variant].push(sample);
@@ -185,26 +185,47 @@ fn token(number: usize) -> String {
 
 impl Server {
     /// Keeps all connections busy for so long.
-    async fn drive(&self, variant: usize, length: Duration) -> Result<Sample, Failure> {
-        let mut streams = Vec::new();
-        for _ in 0..CONNECTIONS {
-            let stream = TcpStream::connect(self.addresses[variant]).await?;
+    fn drive(
+        &self,
+        variant: usize,
+        requests: &[String],
+        length: Duration,
+    ) -> Result<Sample, Failure> {
+        let connect = |_| -> Result<TcpStream, Failure> {
+            let stream = TcpStream::connect(self.addresses[variant])?;
             stream.set_nodelay(true)?;
-            streams.push(stream);
-        }
-        let method = if variant == POST { "POST" } else { "GET" };
+            // Far longer than any answer takes: a server that hangs is told.
+            stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+            Ok(stream)
+        };
+        let mut streams = (0..CONNECTIONS)
+            .map(connect)
+            .collect::<Result<Vec<_>, _>>()?;
+        let mut requests = requests.iter().cycle();
+        let mut ask = |stream: &mut TcpStream| match requests.next() {
+            Some(request) => stream.write_all(request.as_bytes()),
+            None => Ok(()),
+        };
         let (cpu_before, start) = (self.cpu_ns(), now());
-        let load = streams
-            .into_iter()
-            .map(|stream| tokio::spawn(ask(stream, method, start + length)));
-        let mut requests = 0.0;
-        for load in load.collect::<Vec<_>>() {
-            requests += f64::from(load.await??);
+        for stream in &mut streams {
+            ask(stream)?;
+        }
+        let mut answered = 0_u32;
+        while now() < start + length {
+            for stream in &mut streams {
+                receive(stream)?;
+                ask(stream)?;
+                answered += 1;
+            }
+        }
+        for stream in &mut streams {
+            receive(stream)?;
+            answered += 1;
         }
         let seconds = now().duration_since(start).as_secs_f64();
         Ok(Sample {
-            per_s: requests / seconds,
-            cpu_us: (self.cpu_ns() - cpu_before) / 1_000.0 / requests,
+            per_s: f64::from(answered) / seconds,
+            cpu_us: (self.cpu_ns() - cpu_before) / 1_000.0 / f64::from(answered),
         })
     }
 
@@ -217,8 +238,8 @@ impl Server {
     }
 }
 
-/// Asks until the time is over; how often.
-async fn ask(mut stream: TcpStream, method: &str, end: Instant) -> Result<u32, Failure> {
+/// A request of each token.
+fn requests(method: &str) -> Vec<String> {
     let request = |number| {
         let token = token(number);
         format!(
@@ -226,27 +247,23 @@ async fn ask(mut stream: TcpStream, method: &str, end: Instant) -> Result<u32, F
              user-agent: layer-cost\r\naccept: */*\r\ncontent-length: 0\r\n\r\n"
         )
     };
-    let requests: Vec<String> = (0..TOKENS).map(request).collect();
-    let (mut buffer, mut asked) = ([0; 1_024], 0);
-    for request in requests.iter().cycle() {
-        if now() >= end {
-            break;
+    (0..TOKENS).map(request).collect()
+}
+
+/// Reads one answer.
+fn receive(stream: &mut TcpStream) -> Result<(), Failure> {
+    let (mut buffer, mut filled) = ([0; 1_024], 0);
+    // The body follows the head at once, and is short.
+    while !buffer[..filled].ends_with(BODY.as_bytes()) {
+        match stream.read(&mut buffer[filled..])? {
+            0 => return Err("the service ended a connection".into()),
+            more => filled += more,
         }
-        stream.write_all(request.as_bytes()).await?;
-        let mut filled = 0;
-        // The body follows the head at once, and is short.
-        while !buffer[..filled].ends_with(BODY.as_bytes()) {
-            match stream.read(&mut buffer[filled..]).await? {
-                0 => return Err("the service ended a connection".into()),
-                more => filled += more,
-            }
-        }
-        if !buffer.starts_with(b"HTTP/1.1 200") {
-            return Err("the service refused a request".into());
-        }
-        asked += 1;
     }
-    Ok(asked)
+    if !buffer.starts_with(b"HTTP/1.1 200") {
+        return Err("the service refused a request".into());
+    }
+    Ok(())
 }
 
 #[allow(clippy::disallowed_methods, reason = "it measures real time")]
