@@ -23,6 +23,7 @@ usage: ./ci.sh VERB...
   all       all of these, in this order
 
 not part of all:
+  load           the gateway under wrk at full speed for LOAD_SECONDS (10), judged from its answers
   bless-counts   makes the counts of now the baseline
   bench          the limiter beside its peers: target/bench/summary.md, summary.json, plots; some minutes
   bench-quick    the same, smaller
@@ -108,6 +109,11 @@ count() {
 counts() { count; }
 bless_counts() { count --bless; }
 
+load() {
+    command -v wrk >/dev/null || install wrk
+    examples/gateway/tests/wrk/run.sh "${LOAD_SECONDS:-10}"
+}
+
 bench() {
     # Counts are shown, and judged elsewhere.
     count || true
@@ -128,7 +134,7 @@ install() {
 [ $# -gt 0 ] || { usage >&2; exit 2; }
 for verb in "$@"; do
     case $verb in
-        fmt | lint | loom | redis | cross | doc | browser | firmware | counts | bench) "$verb" ;;
+        fmt | lint | loom | redis | cross | doc | browser | firmware | counts | load | bench) "$verb" ;;
         bench-quick) bench --quick ;;
         bench-publish) bench_publish ;;
         bless-counts) bless_counts ;;

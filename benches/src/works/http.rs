@@ -8,9 +8,11 @@ use crate::subjects::LIMIT;
 use crate::subjects::others::now_or_never;
 use crate::subjects::ours::{concurrent, locked, policy, registration};
 use axum::body::Body;
+use axum::response::Response;
 use axum::{Router, routing::get};
 use http::Request;
 use limiter_host::{LimiterLayer, SharedClock};
+use std::convert::Infallible;
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
@@ -59,6 +61,11 @@ pub fn subjects(population: &[Step]) -> Vec<Subject> {
         through("axum alone", "no limit", router()),
         through("axum + LimiterLayer, Locked", "", router().layer(layer)),
         through(
+            "LimiterLayer around axum, Concurrent",
+            "",
+            layer_all_cores.clone().around(router()),
+        ),
+        through(
             "axum + LimiterLayer, Concurrent",
             "",
             router().layer(layer_all_cores),
@@ -70,14 +77,17 @@ fn router() -> Router {
     Router::new().route("/v1/deals", get(|| async { "deals" }))
 }
 
-fn through(name: &str, lacks: &'static str, mut router: Router) -> Subject {
+fn through<S>(name: &str, lacks: &'static str, mut service: S) -> Subject
+where
+    S: Service<Request<Body>, Response = Response, Error = Infallible> + 'static,
+{
     Subject::alone(name, "request", lacks, move |steps| {
         for step in steps {
             let request = Request::get("/v1/deals").header("x-api-token", &step.token);
             let Ok(request) = request.body(Body::empty()) else {
                 continue;
             };
-            let answer = now_or_never(router.call(request));
+            let answer = now_or_never(service.call(request));
             // Whoever refused would have less to do.
             let admitted = matches!(&answer, Some(Ok(answer)) if answer.status() == 200);
             assert!(admitted, "{answer:?}");
