@@ -1,20 +1,21 @@
 //! The operating system's clocks, read cheaply: the only file that reads them.
 //!
-//! A decision costs a few nanoseconds, reading `std::time::Instant` ten times that. So
+//! A decision costs a few nanoseconds, reading `std::time::Instant` three times that. So
 //! [`SystemClock`] reads the processor's cycle counter, and holds it against the operating system's
 //! clocks every half second.
 //!
-//! Nanoseconds a reading, medians of one run on a 2-vCPU virtual machine (Zen 4) on which `rdtsc`
-//! alone takes 11.3; at other times the same machine took 9.5 for it:
+//! Nanoseconds a reading, medians of 800 interleaved rounds on a 2-vCPU virtual machine (Zen 4), on
+//! which the bare counter takes 9.49:
 //!
 //! | source | ns | correct to |
 //! |---|---|---|
-//! | `Instant::elapsed` in ms | 30.9 | 1 ns |
-//! | `SystemTime::now` | 42.3 | 1 ns |
-//! | `quanta::Clock::now` (cycle counter) | 11.3 | 1 µs |
-//! | `CLOCK_MONOTONIC_COARSE` | 4.4 | 4 ms, the kernel's tick: too coarse |
-//! | [`SystemClock`], both clocks in one [`Now`] | 11.3 | 1 ms |
-//! | [`SharedClock`] over it | 12.1 | 1 ms |
+//! | `Instant::elapsed` in ms | 25.5 | 1 ns |
+//! | `SystemTime::now` | 23.1 | 1 ns |
+//! | `quanta::Clock::now`, `minstant` (cycle counter) | 9.49 | 1 µs, and drifts |
+//! | `CLOCK_MONOTONIC_COARSE` | 4.6 to 6.5 | 4 ms, the kernel's tick: too coarse |
+//! | `quanta`'s and `coarsetime`'s `recent` | 0.6, 1.4 | when a thread of theirs last ran |
+//! | [`SystemClock`], both clocks in one [`Now`] | 9.49 | 1 ms |
+//! | [`SharedClock`] over it | 9.6 | 1 ms |
 
 mod shared;
 #[cfg(feature = "tower")]
@@ -110,8 +111,10 @@ impl Clock for SystemClock {
 
 /// Where the readings come from.
 trait Source {
-    /// Nanoseconds of a counter that costs little; it may drift, and jump over a suspension.
-    fn cheap_ns(&self) -> u64;
+    /// A counter that costs little; it may drift, and jump over a suspension.
+    fn ticks(&self) -> u64;
+    /// Nanoseconds of 2^32 ticks, about.
+    fn ns_per_2_pow_32_ticks(&self) -> u64;
     /// Nanoseconds of the trusted monotonic clock.
     fn monotonic_ns(&self) -> u64;
     /// Milliseconds since 1970, `None` before that.
@@ -126,21 +129,28 @@ trait Source {
 #[derive(Debug)]
 struct Disciplined<S> {
     source: S,
+    rate: Rate,
+    /// [`LOOK_NS`] in ticks.
+    look_ticks: u64,
     /// The counter at the last look.
     looked_at: AtomicU64,
-    /// Monotonic minus counter, in nanoseconds modulo 2^64.
-    lead_ns: AtomicU64,
+    /// Monotonic minus counter, in ticks modulo 2^64.
+    lead_ticks: AtomicU64,
     /// UTC minus monotonic, in milliseconds modulo 2^64, or `UNKNOWN`.
     utc_lead_ms: AtomicU64,
 }
 
 impl<S: Source> Disciplined<S> {
     fn new(source: S) -> Self {
-        let never = source.cheap_ns().wrapping_sub(LOOK_NS);
+        let rate = Rate::new(source.ns_per_2_pow_32_ticks());
+        let look_ticks = rate.ticks(LOOK_NS);
+        let never = source.ticks().wrapping_sub(look_ticks);
         let clock = Self {
             source,
+            rate,
+            look_ticks,
             looked_at: AtomicU64::new(never),
-            lead_ns: AtomicU64::new(0),
+            lead_ticks: AtomicU64::new(0),
             utc_lead_ms: AtomicU64::new(UNKNOWN),
         };
         clock.look();
@@ -149,40 +159,74 @@ impl<S: Source> Disciplined<S> {
 
     #[inline]
     fn now(&self) -> Now {
-        let counter = self.source.cheap_ns();
+        let ticks = self.source.ticks();
         // Acquire: whoever sees a look's time sees its leads too.
         let looked_at = self.looked_at.load(Ordering::Acquire);
-        if counter.wrapping_sub(looked_at) >= LOOK_NS {
+        if ticks.wrapping_sub(looked_at) >= self.look_ticks {
             return self.look();
         }
-        let monotonic_ns = counter.wrapping_add(self.lead_ns.load(Ordering::Relaxed));
-        join(monotonic_ns, self.utc_lead_ms.load(Ordering::Relaxed))
+        let monotonic_ticks = ticks.wrapping_add(self.lead_ticks.load(Ordering::Relaxed));
+        let millis = self.rate.millis(monotonic_ticks);
+        join(millis, self.utc_lead_ms.load(Ordering::Relaxed))
     }
 
     /// Reads the trusted clocks, and keeps what they say unless the thread was held up meanwhile.
     #[cold]
     fn look(&self) -> Now {
-        let before = self.source.cheap_ns();
+        let before = self.source.ticks();
         let monotonic_ns = self.source.monotonic_ns();
+        let millis = monotonic_ns / NS_PER_MS;
         let utc_lead_ms = match self.source.utc_ms() {
-            Some(utc_ms) => utc_ms.wrapping_sub(monotonic_ns / NS_PER_MS),
+            Some(utc_ms) => utc_ms.wrapping_sub(millis),
             None => UNKNOWN,
         };
-        let after = self.source.cheap_ns();
-        if after.wrapping_sub(before) <= HELD_UP_NS {
-            let lead = monotonic_ns.wrapping_sub(before);
-            self.lead_ns.store(lead, Ordering::Relaxed);
+        let after = self.source.ticks();
+        if after.wrapping_sub(before) <= self.rate.ticks(HELD_UP_NS) {
+            let lead = self.rate.ticks(monotonic_ns).wrapping_sub(before);
+            self.lead_ticks.store(lead, Ordering::Relaxed);
             self.utc_lead_ms.store(utc_lead_ms, Ordering::Relaxed);
             self.looked_at.store(before, Ordering::Release);
         }
-        join(monotonic_ns, utc_lead_ms)
+        join(millis, utc_lead_ms)
     }
+}
+
+/// How fast the counter counts: milliseconds of a tick, times 2^64, rounded up.
+///
+/// One multiplication makes milliseconds of ticks. Both ways round up, so that a time made ticks and
+/// milliseconds again is what it was; what is rounded too far between two looks is less than a tick.
+#[derive(Clone, Copy, Debug)]
+struct Rate(u64);
+
+impl Rate {
+    /// From the nanoseconds of 2^32 ticks; none is taken for one.
+    fn new(ns_per_2_pow_32_ticks: u64) -> Self {
+        let numerator = u128::from(ns_per_2_pow_32_ticks.max(1)) << 32;
+        let rate = numerator.div_ceil(NS_PER_MS.into());
+        Self(u64::try_from(rate).unwrap_or(u64::MAX))
+    }
+
+    #[inline]
+    fn millis(self, ticks: u64) -> u64 {
+        high_half(u128::from(ticks) * u128::from(self.0))
+    }
+
+    /// The fewest ticks of so many nanoseconds.
+    fn ticks(self, ns: u64) -> u64 {
+        let ticks = (u128::from(ns) << 64).div_ceil(u128::from(self.0) * u128::from(NS_PER_MS));
+        u64::try_from(ticks).unwrap_or(u64::MAX)
+    }
+}
+
+/// The upper 64 bits.
+#[inline]
+fn high_half(product: u128) -> u64 {
+    u64::try_from(product >> 64).unwrap_or(u64::MAX)
 }
 
 /// A reading from the monotonic time and UTC's lead.
 #[inline]
-fn join(monotonic_ns: u64, utc_lead_ms: u64) -> Now {
-    let millis = monotonic_ns / NS_PER_MS;
+fn join(millis: u64, utc_lead_ms: u64) -> Now {
     let utc = if utc_lead_ms == UNKNOWN {
         None
     } else {
@@ -211,10 +255,12 @@ impl OsClocks {
 
 impl Source for OsClocks {
     #[inline]
-    fn cheap_ns(&self) -> u64 {
-        // From 0 and from no origin: a difference that would be negative, after a suspension that
-        // reset the counter, reads as 0, and would stand still.
-        self.counter.delta_as_nanos(0, self.counter.raw())
+    fn ticks(&self) -> u64 {
+        self.counter.raw()
+    }
+
+    fn ns_per_2_pow_32_ticks(&self) -> u64 {
+        self.counter.delta_as_nanos(0, 1 << 32)
     }
 
     fn monotonic_ns(&self) -> u64 {

@@ -4,7 +4,7 @@ use std::cell::Cell;
 /// Three clocks under the test's control.
 #[derive(Debug, Default)]
 struct Fake {
-    cheap_ns: Cell<u64>,
+    ticks: Cell<u64>,
     monotonic_ns: Cell<u64>,
     utc_ms: Cell<Option<u64>>,
     /// What a look takes, by the counter.
@@ -14,7 +14,7 @@ struct Fake {
 
 impl Fake {
     fn advance(&self, ns: u64) {
-        self.cheap_ns.set(self.cheap_ns.get().wrapping_add(ns));
+        self.ticks.set(self.ticks.get().wrapping_add(ns));
         self.monotonic_ns.set(self.monotonic_ns.get() + ns);
         self.utc_ms
             .set(self.utc_ms.get().map(|utc| utc + ns / NS_PER_MS));
@@ -22,8 +22,12 @@ impl Fake {
 }
 
 impl Source for Fake {
-    fn cheap_ns(&self) -> u64 {
-        self.cheap_ns.get()
+    fn ticks(&self) -> u64 {
+        self.ticks.get()
+    }
+
+    fn ns_per_2_pow_32_ticks(&self) -> u64 {
+        1 << 32
     }
 
     fn monotonic_ns(&self) -> u64 {
@@ -41,7 +45,7 @@ impl Source for Fake {
 fn clock(utc_ms: Option<u64>) -> Disciplined<Fake> {
     Disciplined::new(Fake {
         // Just below the wrap, so that every test crosses it.
-        cheap_ns: Cell::new(u64::MAX - 700_000_000),
+        ticks: Cell::new(u64::MAX - 700_000_000),
         utc_ms: Cell::new(utc_ms),
         ..Fake::default()
     })
@@ -93,12 +97,12 @@ fn never_believes_a_counter_that_jumped_over_a_suspension() {
     let source = &clock.source;
     // An hour asleep: the counter ran on, the monotonic clock stood still, UTC did not.
     source
-        .cheap_ns
-        .set(source.cheap_ns.get().wrapping_add(3_600_000_000_000));
+        .ticks
+        .set(source.ticks.get().wrapping_add(3_600_000_000_000));
     source.utc_ms.set(Some(1_716_003_600_000));
     assert_eq!(clock.now(), at(0, 1_716_003_600));
     // Another, in which the counter lost its value.
-    source.cheap_ns.set(0);
+    source.ticks.set(0);
     source.utc_ms.set(Some(1_716_007_200_000));
     assert_eq!(clock.now(), at(0, 1_716_007_200));
     source.advance(2 * NS_PER_MS);
@@ -111,10 +115,31 @@ fn follows_the_trusted_clock_when_the_counter_drifts() {
     for quarter in 1..=400 {
         // 500 ppm too fast.
         clock.source.advance(NS_PER_MS * 250);
-        let fast = clock.source.cheap_ns.get().wrapping_add(125_000);
-        clock.source.cheap_ns.set(fast);
+        let fast = clock.source.ticks.get().wrapping_add(125_000);
+        clock.source.ticks.set(fast);
         assert_eq!(clock.now().monotonic().as_millis(), quarter * 250);
     }
+}
+
+#[test]
+fn makes_milliseconds_of_ticks_of_any_rate() {
+    // Of 1 ns, of a counter of 2.4 GHz, of one of 24 MHz, of one of 10 GHz.
+    for ns_per_2_pow_32_ticks in [1 << 32, 1_789_569_707, 178_956_970_667, 429_496_730] {
+        let rate = Rate::new(ns_per_2_pow_32_ticks);
+        // Up to ten years after the start.
+        for millis in [0, 1, 2, 499, 500, 86_400_000, 315_360_000_000] {
+            let first = rate.ticks(millis * NS_PER_MS);
+            assert_eq!(rate.millis(first), millis);
+            let last = rate.ticks((millis + 1) * NS_PER_MS) - 1;
+            assert_eq!(rate.millis(last), millis);
+        }
+    }
+}
+
+#[test]
+fn a_counter_that_seems_to_stand_still_is_no_division_by_zero() {
+    let rate = Rate::new(0);
+    assert_eq!(rate.millis(rate.ticks(0)), 0);
 }
 
 #[test]
