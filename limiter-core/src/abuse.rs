@@ -101,7 +101,8 @@ impl Abuse {
     /// Counts one offence at `now` (B1); the one that completes the number starts a block (B2).
     /// Not while blocked.
     #[must_use]
-    #[inline(never)]
+    #[cfg_attr(target_pointer_width = "64", inline)]
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     pub const fn offend(self, now: Instant, rule: &BlockRule) -> Self {
         let mut start = self.0 & MARK;
         let mut count = 0;

@@ -101,12 +101,16 @@ impl Calendar {
     #[must_use]
     #[inline]
     pub const fn is_steady(&self, now: Now) -> bool {
-        if let Some(utc) = now.utc() {
-            utc.units().wrapping_sub(self.day_units) < UNITS_PER_DAY
-                && signed(now.monotonic()) >= self.steady_from_ms
-        } else {
-            false
-        }
+        #[cfg(target_pointer_width = "64")]
+        // An unknown UTC is 2^32 units or more, and so beyond any day that goes on.
+        let is_today =
+            now.units().wrapping_sub(math::widen(self.day_units)) < math::widen(UNITS_PER_DAY);
+        #[cfg(not(target_pointer_width = "64"))]
+        let is_today = match now.utc() {
+            Some(utc) => utc.units().wrapping_sub(self.day_units) < UNITS_PER_DAY,
+            None => false,
+        };
+        is_today && signed(now.monotonic()) >= self.steady_from_ms
     }
 
     /// The calendar from its packed form. Every such array is a calendar.

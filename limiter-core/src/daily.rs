@@ -136,6 +136,27 @@ impl Day {
         Self::new(self.refills(), self.used().saturating_add(cost))
     }
 
+    /// What is left of `limit` after `cost` more permits on the accounting day `refills`, and the
+    /// day then; `None` if they do not fit, or the record is of another day.
+    #[inline(always)]
+    pub(crate) const fn charge_within(
+        self,
+        refills: u32,
+        limit: u32,
+        cost: u32,
+    ) -> Option<(u32, Self)> {
+        if self.refills() != refills {
+            return None;
+        }
+        let used = math::widen(self.used()).wrapping_add(math::widen(cost));
+        if used > math::widen(limit) {
+            return None;
+        }
+        // OK because `used` is at most `limit`: neither wraps.
+        let left = limit.wrapping_sub(math::low32(used));
+        Some((left, Self(self.0.wrapping_add(math::widen(cost)))))
+    }
+
     /// Gives `cost` permits back, never below 0 used (P2).
     #[must_use]
     pub const fn give_back(self, cost: u32) -> Self {

@@ -13,6 +13,8 @@ mod reserved;
 mod restart;
 mod rows;
 mod statistics;
+#[cfg(target_pointer_width = "64")]
+mod straight;
 mod users;
 
 pub use self::registry::{BadLimit, RegisterError, Registered, UpdateError};
@@ -125,8 +127,14 @@ where
     /// *O*(1) but for the look-up, which visits at most [`Statistics::longest_probe`] rows (T5).
     #[inline]
     pub fn check(&mut self, request: &Request, now: Now) -> Decision {
-        let decision = self.judge(request, now);
-        self.counts.count(decision.outcome());
+        #[cfg(target_pointer_width = "64")]
+        let decision = self.check_straight(request, now);
+        #[cfg(not(target_pointer_width = "64"))]
+        let decision = {
+            let decision = self.judge(request, now);
+            self.counts.count(decision.outcome());
+            decision
+        };
         decision
     }
 
@@ -241,8 +249,8 @@ where
         &self.policy
     }
 
-    #[cfg_attr(target_pointer_width = "64", inline(always))]
-    #[cfg_attr(not(target_pointer_width = "64"), inline)]
+    #[cfg(not(target_pointer_width = "64"))]
+    #[inline]
     fn judge(&mut self, request: &Request, now: Now) -> Decision {
         if request.origin == Origin::Webhook {
             return Decision::EXEMPT;
@@ -255,13 +263,7 @@ where
             _ => return Decision::refused(Reason::Unauthenticated, 0),
         };
         let now = now.with_floor(self.policy.utc_floor);
-        if self.calendar.feed(now) {
-            crate::fmt::info!(
-                "refill {=u32}, {}",
-                self.calendar.refills(),
-                self.calendar.day()
-            );
-        }
+        feed(&mut self.calendar, now);
         let user = if rules::counts_daily(&self.policy, row.terms().kind(), request) {
             self.users.get_mut(row.user)
         } else {
@@ -278,6 +280,14 @@ where
             .rows::<TokenRow>()
             .get(index)
             .filter(|row| !row.terms().is_revoked())
+    }
+}
+
+/// Feeds the calendar (D6).
+#[inline]
+fn feed(calendar: &mut Calendar, now: Now) {
+    if calendar.feed(now) {
+        crate::fmt::info!("refill {=u32}, {}", calendar.refills(), calendar.day());
     }
 }
 

@@ -42,6 +42,12 @@ pub(crate) const fn scale(value: u32, factor: u32) -> u32 {
     high32(widen(value).wrapping_mul(widen(factor)))
 }
 
+/// The same of an index or a length of at most 2^32.
+#[cfg(target_pointer_width = "64")]
+pub(crate) const fn scale_index(value: u32, factor: usize) -> usize {
+    (value as usize).wrapping_mul(factor) >> 32
+}
+
 /// The quotient and remainder of `numerator / divisor`, by shifting and subtracting.
 ///
 /// One step for each significant bit of the quotient: at most 64, and few where the numerator is

@@ -129,12 +129,11 @@ pub struct Standing {
 /// What [`admit`] charged.
 #[derive(Clone, Copy, Debug)]
 pub struct Charge {
-    /// Permits per window.
-    pub limit: u32,
     /// The token's window after it.
     pub window: Window,
     /// The user's day after it, if the request counts daily.
     pub day: Option<Day>,
+    quota: Quota,
 }
 
 /// The straight way through [`decide`], for homes that cannot lend their words: charges a request
@@ -152,48 +151,44 @@ pub fn admit(
     now: Now,
 ) -> Option<Charge> {
     let (at, cost) = (now.monotonic(), request.cost.get());
-    let window = standing.window.settle(at, policy.window_ms);
-    if standing.abuse.is_blocked() || !window.fits(standing.limit, cost) {
+    if standing.abuse.is_blocked() {
         return None;
     }
-    let mut day = None;
+    let window = standing.window.opened(at, policy.window_ms)?;
+    let (remaining, window) = window.charge_open(standing.limit, cost)?;
+    let (mut day, mut daily_left) = (None, None);
     if let Some(before) = standing.day {
-        let settled = before.settle(refills);
-        if !policy.daily.has_room(settled, cost) {
-            return None;
-        }
-        day = Some(settled.charge(cost));
+        let (left, after) = before.charge_within(refills, policy.daily.limit, cost)?;
+        (day, daily_left) = (Some(after), Some(left));
     }
+    let reset_ms = window.reset_open_ms(at, policy.window_ms);
     Some(Charge {
-        limit: standing.limit,
-        window: window.charge(at, cost),
+        window,
         day,
+        quota: Quota {
+            limit: standing.limit,
+            remaining,
+            reset_ms,
+            daily_left,
+        },
     })
 }
 
 impl Charge {
+    /// The same with what is left of a day that others charged meanwhile.
+    #[must_use]
+    pub fn with_daily_left(mut self, permits: u32) -> Self {
+        self.quota.daily_left = Some(permits);
+        self
+    }
+
     /// The decision on the request that was charged. `user` is as in [`Account::user`].
     #[inline(always)]
-    pub fn decision(
-        self,
-        policy: &Policy,
-        token: TokenId,
-        user: u32,
-        request: &Request,
-        now: Now,
-    ) -> Decision {
-        let window = self.window;
+    pub fn decision(self, token: TokenId, user: u32, request: &Request) -> Decision {
         let charged_day = self.day.map(|day| (user, day.refills()));
         Decision {
-            receipt: Receipt::new(token, window, request.cost.get(), charged_day),
-            quota: Quota {
-                limit: self.limit,
-                remaining: window.remaining(self.limit),
-                reset_ms: window.reset_ms(now.monotonic(), policy.window_ms),
-                daily_left: self
-                    .day
-                    .map(|day| policy.daily.limit.saturating_sub(day.used())),
-            },
+            receipt: Receipt::new(token, self.window, request.cost.get(), charged_day),
+            quota: self.quota,
             retry_after_ms: 0,
             outcome: Outcome::Admitted,
         }
@@ -297,8 +292,7 @@ struct Excess<'a> {
 impl Excess<'_> {
     /// Refuses the request, unless the daily mode tolerates it (O4, O6, D3): the outcome, and the
     /// wait in milliseconds. Expects window and day settled; charges nothing.
-    #[cfg_attr(target_pointer_width = "64", inline(never))]
-    #[cfg_attr(not(target_pointer_width = "64"), inline)]
+    #[inline]
     fn judge(
         &mut self,
         policy: &Policy,

@@ -74,16 +74,35 @@ impl<S> Table<S> {
     {
         let rows = self.rows.as_mut();
         let home = home(id, rows.len());
-        #[cfg(target_pointer_width = "64")]
-        if rows.len() <= SMALL
-            && let Some(place) = find_near(rows, home, id)
-        {
-            return rows.get_mut(place);
-        }
         if rows.get(home)?.id() == id {
             return rows.get_mut(home);
         }
         find_further(rows, home, math::to_index(self.reach), id)
+    }
+
+    /// The row of an id if it is near its home: among the first four rows of its probing in a small
+    /// table, at home in a large one.
+    ///
+    /// In a table that is in the cache no branch asks which of the four it is: that cannot be
+    /// foretold, and a wrong guess costs more than four rows. In a larger table it is memory that
+    /// costs, and guessing hides it.
+    #[cfg(target_pointer_width = "64")]
+    #[inline(always)]
+    pub(crate) fn find_near_mut<R: Row>(&mut self, id: u64) -> Option<&mut R>
+    where
+        S: AsMut<[R]>,
+    {
+        let rows = self.rows.as_mut();
+        let place = home(id, rows.len());
+        let row = if rows.len() <= SMALL {
+            let near = rows.get_mut(place..place.wrapping_add(NEAR))?;
+            let near = near.first_chunk_mut::<NEAR>()?;
+            let nearest = nearest(near, id);
+            near.get_mut(nearest)?
+        } else {
+            rows.get_mut(place)?
+        };
+        (row.id() == id).then_some(row)
     }
 
     /// Where the row of an id is. Visits at most [`Table::longest_probe`] rows.
@@ -215,21 +234,21 @@ impl<S> Table<S> {
     }
 }
 
-/// The place of an id among the first four of its probing, in a table that is in the cache.
-///
-/// Which of them it is cannot be foretold, so no branch asks: one that is guessed wrong costs more
-/// than four rows. In a larger table it would be memory that costs, and guessing that hides it.
+/// Which of the rows holds an id, 0 if none does.
 #[cfg(target_pointer_width = "64")]
 #[inline(always)]
-fn find_near<R: Row>(rows: &[R], home: usize, id: u64) -> Option<usize> {
-    let near = rows.get(home..)?.first_chunk::<4>()?;
-    let mut place = home;
+fn nearest<R: Row>(near: &[R; NEAR], id: u64) -> usize {
+    let mut nearest = 0;
     for (distance, row) in near.iter().enumerate() {
-        let is_here = usize::from(row.id() == id);
-        place = place.wrapping_add(distance & is_here.wrapping_neg());
+        if row.id() == id {
+            nearest = distance;
+        }
     }
-    (rows.get(place)?.id() == id).then_some(place)
+    nearest
 }
+
+#[cfg(target_pointer_width = "64")]
+const NEAR: usize = 4;
 
 /// So many rows of 32 bytes are 512 KiB.
 #[cfg(target_pointer_width = "64")]
@@ -253,6 +272,14 @@ fn find_further<R: Row>(rows: &mut [R], home: usize, visits: usize, id: u64) -> 
 
 /// Where the probing for an id begins: its high bits, scaled to the number of rows.
 #[inline]
+#[cfg(target_pointer_width = "64")]
+pub(crate) fn home(id: u64, rows: usize) -> usize {
+    math::scale_index(math::high32(id), rows)
+}
+
+/// The same where 64-bit products are dear.
+#[inline]
+#[cfg(not(target_pointer_width = "64"))]
 pub(crate) fn home(id: u64, rows: usize) -> usize {
     let rows = math::from_index(rows);
     let index = if rows <= 1 << 16 {

@@ -152,6 +152,18 @@ impl Now {
         UnixTime::from_secs(self.utc)
     }
 
+    /// Whether no UTC is known, or one that is not below `floor`.
+    #[cfg(target_pointer_width = "64")]
+    pub(crate) const fn reaches(self, floor: UnixTime) -> bool {
+        self.utc >= floor.0
+    }
+
+    /// The UTC reading in units of 128 s; 2^32 or more if it is unknown.
+    #[cfg(target_pointer_width = "64")]
+    pub(crate) const fn units(self) -> u64 {
+        self.utc >> 7
+    }
+
     /// The same reading with a UTC below `floor` made unknown (SPEC 2), as [`crate::calendar`] and
     /// [`crate::rules`] want it.
     #[must_use]

@@ -93,6 +93,39 @@ impl Window {
         }
     }
 
+    /// The state at `now` with a window that is open: [`Window::settle`]'s, or one that opens at
+    /// `now` with nothing used. `None` if time is behind its start: that is for `settle`. For
+    /// 64-bit hosts: no branch asks whether a window is open.
+    #[inline(always)]
+    pub(crate) const fn opened(self, now: Instant, length_ms: u32) -> Option<Self> {
+        let new = OPEN | now.as_millis();
+        // Where no window is open the difference is as if it had opened at 0 and 2^43 ms more had
+        // passed.
+        let elapsed = new.wrapping_sub(self.0 & (OPEN | START));
+        if elapsed.cast_signed() < 0 {
+            return None;
+        }
+        if elapsed < math::widen(length_ms) {
+            Some(self)
+        } else {
+            Some(Self(new))
+        }
+    }
+
+    /// What is left of `limit` after `cost` more permits in an open window, and the window then;
+    /// `None` if they do not fit.
+    #[inline(always)]
+    pub(crate) const fn charge_open(self, limit: u32, cost: u32) -> Option<(u32, Self)> {
+        let used = (self.0 >> USED_SHIFT).wrapping_add(math::widen(cost));
+        if used > math::widen(limit) {
+            return None;
+        }
+        // OK because `used` is at most `limit`.
+        let left = limit.wrapping_sub(math::low32(used));
+        let charged = self.0.wrapping_add(math::widen(cost) << USED_SHIFT);
+        Some((left, Self(charged)))
+    }
+
     /// Whether `cost` more permits stay within `limit` (W2). Settle first.
     #[must_use]
     #[inline]
@@ -144,6 +177,12 @@ impl Window {
         if !self.is_open() {
             return length_ms;
         }
+        self.reset_open_ms(now, length_ms)
+    }
+
+    /// The same of a window that is known to be open.
+    #[inline]
+    pub(crate) const fn reset_open_ms(self, now: Instant, length_ms: u32) -> u32 {
         // OK modulo 2^32 because a settled window's true answer is below 2 * 86 400 000.
         math::low32(self.0)
             .wrapping_add(length_ms)

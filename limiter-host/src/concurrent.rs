@@ -89,7 +89,6 @@ mod views;
 pub use self::batch::Located;
 pub use self::views::{Rows, Survey, TokenView};
 
-use self::admit::Not;
 use self::calendar::SharedCalendar;
 use self::counts::Counts;
 use self::policies::Policies;
@@ -104,8 +103,8 @@ use limiter_core::calendar::Calendar;
 use limiter_core::daily::Day;
 use limiter_core::window::Window;
 use limiter_core::{
-    Decision, Instant, Now, Origin, Outage, Outcome, Policy, Reason, Receipt, Refunded, Request,
-    Statistics, TokenId,
+    Decision, Instant, Now, Origin, Outage, Policy, Reason, Receipt, Refunded, Request, Statistics,
+    TokenId,
 };
 use std::fmt;
 
@@ -182,10 +181,7 @@ impl Concurrent {
     /// visits at most [`Statistics::longest_probe`] rows (T5) and for most ids four.
     #[inline]
     pub fn check(&self, request: &Request, now: Now) -> Decision {
-        let home = request
-            .token
-            .map_or(0, |token| self.table.home(token.as_u64()));
-        self.check_at(home, request, now)
+        self.decide(request, now)
     }
 
     /// Decides a request that cannot be judged: a webhook is exempt all the same (O1), any other is
@@ -249,51 +245,6 @@ impl Concurrent {
     #[must_use]
     pub fn policy(&self) -> &Policy {
         self.policies.current()
-    }
-
-    /// Decides a request of a token whose home is known; `home` is any if there is no token.
-    #[inline]
-    fn check_at(&self, home: usize, request: &Request, now: Now) -> Decision {
-        if let Some(token) = request.token
-            && request.origin != Origin::Webhook
-        {
-            match self.admit(token, home, request, now) {
-                Ok(decision) => {
-                    self.counts.count(Outcome::Admitted);
-                    return decision;
-                }
-                Err(Not::YetCharged) => return self.check_again(token, home, request, now),
-                Err(Not::Unusual) => {}
-            }
-        }
-        self.check_slowly(home, request, now)
-    }
-
-    /// The same once another core's charge has come between, and until none does.
-    #[cold]
-    #[inline(never)]
-    fn check_again(&self, token: TokenId, home: usize, request: &Request, now: Now) -> Decision {
-        loop {
-            match self.admit(token, home, request, now) {
-                Ok(decision) => {
-                    self.counts.count(Outcome::Admitted);
-                    return decision;
-                }
-                Err(Not::YetCharged) => {}
-                Err(Not::Unusual) => return self.check_slowly(home, request, now),
-            }
-        }
-    }
-
-    #[inline(never)]
-    fn check_slowly(&self, home: usize, request: &Request, now: Now) -> Decision {
-        let decision = match request.token {
-            _ if request.origin == Origin::Webhook => Decision::EXEMPT,
-            Some(token) => self.judge(token, home, request, now),
-            None => Decision::refused(Reason::Unauthenticated, 0),
-        };
-        self.counts.count(decision.outcome());
-        decision
     }
 
     fn refund_window(&self, receipt: &Receipt, now: Now) -> u32 {

@@ -224,6 +224,13 @@ impl Terms {
         }
     }
 
+    /// Whether the token may be one whose requests count daily: an `api_token`, and not revoked.
+    #[cfg(target_pointer_width = "64")]
+    #[inline]
+    pub(super) const fn is_api_token_in_force(self) -> bool {
+        self.0 & (ACCESS_TOKEN | REVOKED) == 0
+    }
+
     /// Whether the row must stay (T2).
     #[must_use]
     pub const fn is_pinned(self) -> bool {

@@ -56,6 +56,22 @@ fn finds_rows_around_the_end_of_the_table() {
     assert!(!holds(&table, id(6, 1)));
 }
 
+#[cfg(target_pointer_width = "64")]
+#[test]
+fn finds_a_row_near_its_home_and_leaves_the_others() {
+    let mut table = empty();
+    for serial in 1..=5 {
+        table.insert(Plain(id(1, serial)));
+    }
+    let mut near = |id: u64| table.find_near_mut::<Plain>(id).map(|row| row.0);
+    for serial in 1..=4 {
+        assert_eq!(near(id(1, serial)), Some(id(1, serial)));
+    }
+    assert_eq!(near(id(1, 5)), None, "the fifth from home");
+    assert_eq!(near(id(1, 6)), None, "not here");
+    assert_eq!(near(id(7, 1)), None, "too near to the end");
+}
+
 #[test]
 fn ends_a_miss_at_the_longest_distance_in_a_full_table() {
     let mut table = empty();

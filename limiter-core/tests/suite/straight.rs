@@ -55,6 +55,8 @@ proptest! {
         let standing = Standing { limit, window, abuse, day: write.then_some(day) };
         let charge = rules::admit(&policy, calendar.refills(), standing, &request, now);
         let before = abuse;
+        let behind = window.is_open() && now.monotonic() < window.start();
+        let new_day = write && day.refills() != calendar.refills();
         let account = Account {
             token,
             kind: Kind::ApiToken,
@@ -69,13 +71,15 @@ proptest! {
             prop_assert_eq!((charge.window, before), (window, abuse));
             prop_assert_eq!(charge.day, write.then_some(day));
             prop_assert!(strikes.is_none());
-            let at_once = charge.decision(&policy, token, 7, &request, now);
+            let at_once = charge.decision(token, 7, &request);
             prop_assert_eq!(&at_once, &decision);
             prop_assert_eq!(at_once.into_receipt(), decision.into_receipt());
         } else {
-            // What is admitted all the same is over the daily limit, or its block was over.
+            // What is admitted all the same is over the daily limit, or its block was over, or it
+            // is the user's first of the day, or time is behind the window's start.
             let over = decision.quota().and_then(|quota| quota.daily_left) == Some(0) && mode != 0;
-            prop_assert!(!decision.is_admitted() || over || before.is_blocked(), "{:?}", decision);
+            let unusual = over || before.is_blocked() || behind || new_day;
+            prop_assert!(!decision.is_admitted() || unusual, "{:?}", decision);
         }
     }
 }

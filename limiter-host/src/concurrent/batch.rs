@@ -9,7 +9,6 @@ use limiter_core::{Decision, Now, Request, TokenId};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Located {
     token: TokenId,
-    home: usize,
 }
 
 impl Located {
@@ -26,9 +25,8 @@ impl Concurrent {
     #[inline]
     #[must_use]
     pub fn locate(&self, token: TokenId) -> Located {
-        let home = self.table.home(token.as_u64());
-        self.table.touch(home);
-        Located { token, home }
+        self.table.touch(self.table.home(token.as_u64()));
+        Located { token }
     }
 
     /// Decides a request as [`Concurrent::check`] does; the token is the located one, whatever the
@@ -39,7 +37,7 @@ impl Concurrent {
             token: Some(located.token),
             ..*request
         };
-        self.check_at(located.home, &request, now)
+        self.check(&request, now)
     }
 
     /// Decides requests one after the other, as [`Concurrent::check`] would, and hands each
@@ -54,20 +52,20 @@ impl Concurrent {
         now: Now,
         mut decided: impl FnMut(usize, Decision),
     ) {
-        for (group, requests) in requests.chunks(GROUP).enumerate() {
-            let mut homes = [0; GROUP];
-            for (home, request) in homes.iter_mut().zip(requests) {
-                if let Some(token) = request.token {
-                    *home = self.table.home(token.as_u64());
-                    self.table.touch(*home);
-                }
+        let touch = |request: &Request| {
+            if let Some(token) = request.token {
+                self.table.touch(self.table.home(token.as_u64()));
             }
-            for (index, (home, request)) in homes.iter().zip(requests).enumerate() {
-                decided(group * GROUP + index, self.check_at(*home, request, now));
+        };
+        requests.iter().take(AHEAD).for_each(touch);
+        for (index, request) in requests.iter().enumerate() {
+            if let Some(later) = requests.get(index + AHEAD) {
+                touch(later);
             }
+            decided(index, self.check(request, now));
         }
     }
 }
 
 /// Requests whose rows are touched ahead: as many as a core can wait for at once, and a few.
-const GROUP: usize = 16;
+const AHEAD: usize = 16;

@@ -6,7 +6,7 @@ use super::sync::Ordering;
 use super::users::{UserRow, is_later};
 use limiter_core::daily::Day;
 use limiter_core::window::Window;
-use limiter_core::{Decision, Now, Policy, Request, TokenId};
+use limiter_core::{Now, Policy, Request, TokenId};
 
 /// A window's charge that is not confirmed yet.
 pub(super) struct Charged<'a> {
@@ -23,16 +23,16 @@ pub(super) struct Charged<'a> {
 }
 
 impl Charged<'_> {
-    /// Charges the day, whatever others made of it; gives the window its permits back, and no
-    /// decision, if that cannot be done.
+    /// Charges the day, whatever others made of it, and says what is left of it; gives the window
+    /// its permits back, and `None`, if that cannot be done.
     #[cold]
     #[inline(never)]
-    pub(super) fn finish(&self, user: &UserRow, decision: Decision) -> Option<Decision> {
-        if let Some(left) = self.charge_day(user) {
-            return Some(decision.with_daily_left(left));
+    pub(super) fn finish(&self, user: &UserRow) -> Option<u32> {
+        let left = self.charge_day(user);
+        if left.is_none() {
+            self.give_back_window();
         }
-        self.give_back_window();
-        None
+        left
     }
 
     /// Charges a day that others charged meanwhile; says what is left of it, or `None` if there is

@@ -39,7 +39,8 @@ impl Case<'_> {
             before: self.window,
         };
         if !swap(&daily.row.day, daily.day, after.day.to_bits()) {
-            return charged.finish(daily.row, decision).ok_or(Overtaken);
+            let left = charged.finish(daily.row).ok_or(Overtaken)?;
+            return Ok(decision.with_daily_left(left));
         }
         let decision = self.still(decision);
         if decision.is_err() {

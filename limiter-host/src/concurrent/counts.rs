@@ -8,7 +8,7 @@ use super::sync::{AtomicU64, Ordering};
 use limiter_core::{Outcome, Statistics};
 
 pub(super) struct Counts {
-    own: Box<[Shard]>,
+    own: Box<[Shard; SHARDS]>,
     shared: Shard,
 }
 
@@ -25,7 +25,7 @@ impl Shard {
 impl Counts {
     pub(super) fn new() -> Self {
         Self {
-            own: (0..SHARDS).map(|_| Shard::new()).collect(),
+            own: Box::new(std::array::from_fn(|_| Shard::new())),
             shared: Shard::new(),
         }
     }
@@ -60,9 +60,10 @@ impl Counts {
 #[cfg(not(limiter_loom))]
 #[inline]
 fn number() -> usize {
-    numbers::NUMBER
-        .try_with(|number| number.0)
-        .unwrap_or(SHARDS)
+    match numbers::MINE.get() {
+        numbers::NONE_YET => numbers::first(),
+        number => number,
+    }
 }
 
 /// Loom's threads are all one to the operating system.
@@ -74,13 +75,28 @@ fn number() -> usize {
 #[cfg(not(limiter_loom))]
 mod numbers {
     use super::SHARDS;
+    use std::cell::Cell;
     use std::sync::{Mutex, PoisonError};
 
     /// A number below [`SHARDS`] that no other living thread has, or [`SHARDS`].
     pub(super) struct Number(pub(super) usize);
 
     thread_local! {
-        pub(super) static NUMBER: Number = Number::take();
+        /// Gives the number back when the thread ends.
+        static NUMBER: Number = Number::take();
+        /// The same number, at the price of one load.
+        pub(super) static MINE: Cell<usize> = const { Cell::new(NONE_YET) };
+    }
+
+    pub(super) const NONE_YET: usize = usize::MAX;
+
+    /// The number of a thread that counts for the first time.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn first() -> usize {
+        let number = NUMBER.try_with(|number| number.0).unwrap_or(SHARDS);
+        MINE.set(number);
+        number
     }
 
     /// A bit for each number that is taken. Who takes a number over sees, by this lock, all that
@@ -100,6 +116,8 @@ mod numbers {
 
     impl Drop for Number {
         fn drop(&mut self) {
+            // Whatever this thread counts from here on is not under this number.
+            MINE.set(SHARDS);
             if self.0 < SHARDS {
                 let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
                 *taken &= !(1 << self.0);

@@ -46,21 +46,15 @@ pub(super) struct After {
 pub(super) struct Overtaken;
 
 impl Concurrent {
-    /// Decides a request of a token whose home is known (O2 to O7).
+    /// Decides a request of a token (O2 to O7).
     #[inline]
-    pub(super) fn judge(
-        &self,
-        token: TokenId,
-        home: usize,
-        request: &Request,
-        now: Now,
-    ) -> Decision {
+    pub(super) fn judge(&self, token: TokenId, request: &Request, now: Now) -> Decision {
         let policy = self.policies.current();
         let now = now.with_floor(policy.utc_floor());
         let mut patience = PATIENCE;
         loop {
             let feed = || self.calendar.feed(now);
-            let case = match self.look(policy, token, home, request, now, feed) {
+            let case = match self.look(policy, token, request, now, feed) {
                 Ok(Some(case)) => case,
                 Ok(None) => return Decision::refused(Reason::Unauthenticated, 0),
                 Err(Overtaken) => continue,
@@ -82,9 +76,8 @@ impl Concurrent {
             calendar.feed(now);
             calendar
         };
-        let home = self.table.home(token.as_u64());
         loop {
-            match self.look(policy, token, home, request, now, feed) {
+            match self.look(policy, token, request, now, feed) {
                 Ok(Some(case)) => return case.decide().0.without_receipt(),
                 Ok(None) => return Decision::refused(Reason::Unauthenticated, 0),
                 Err(Overtaken) => {}
@@ -98,11 +91,11 @@ impl Concurrent {
         &'a self,
         policy: &'a Policy,
         token: TokenId,
-        home: usize,
         request: &'a Request,
         now: Now,
         feed: impl FnOnce() -> Calendar,
     ) -> Result<Option<Case<'a>>, Overtaken> {
+        let home = self.table.home(token.as_u64());
         let Some(row) = self.table.find(home, token.as_u64()) else {
             return Ok(None);
         };

@@ -42,7 +42,8 @@ impl<T> Spread<T> {
     #[inline]
     pub(super) fn get(&self, place: usize) -> Option<&T> {
         let Pair(values) = self.pairs.get(place >> self.shift)?;
-        values.get(place & self.mask)
+        // The second mask changes nothing: it shows that the place is within the pair.
+        values.get(place & self.mask & (IN_PAIR - 1))
     }
 
     /// The value at a place, if others are beside it.

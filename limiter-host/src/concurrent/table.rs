@@ -79,10 +79,12 @@ impl Table {
     fn find_in(&self, bucket: usize, id: u64) -> Option<Row<'_>> {
         let Bucket(heads) = self.buckets.get(bucket)?;
         let place = place_of(heads, id);
-        Some(Row {
-            head: heads.get(place)?,
-            state: self.states.get(bucket * ROWS + place)?,
-        })
+        let head = heads.get(place)?;
+        if head.id.load(Ordering::Acquire) != id {
+            return None;
+        }
+        let state = self.states.get(bucket * ROWS + place)?;
+        Some(Row { head, state })
     }
 
     #[inline(never)]
@@ -164,13 +166,17 @@ impl Table {
     }
 }
 
-/// The first of the rows that holds an id, or none of them. Looks at all before it decides: where a
-/// token is among them cannot be predicted, and a wrong guess costs more than the looks.
+/// The last of the rows that holds an id, the first if none does. Looks at all before it decides:
+/// where a token is among them cannot be predicted, and a wrong guess costs more than the looks.
 #[inline]
 fn place_of(heads: &[Head; ROWS], id: u64) -> usize {
-    let holds = |head: &Head| u32::from(head.id.load(Ordering::Acquire) == id);
-    let [a, b, c, d] = heads.each_ref().map(holds);
-    (a | b << 1 | c << 2 | d << 3).trailing_zeros() as usize
+    let mut place = 0;
+    for (index, head) in heads.iter().enumerate().skip(1) {
+        if head.id.load(Ordering::Acquire) == id {
+            place = index;
+        }
+    }
+    place
 }
 
 /// Rows of a bucket.

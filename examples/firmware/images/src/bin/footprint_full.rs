@@ -207,6 +207,7 @@ fn terms_and_rules() {
         rules::decide,
         rules::admit,
         rules::Charge::decision,
+        rules::Charge::with_daily_left,
         rules::decide_lost,
     );
 }
