@@ -11,7 +11,7 @@
 //! | `refund` | permits that go back |
 //! | `local` | refusals that last and permits held ahead of need: decided without a round trip |
 //! | `share` | what is decided while the store cannot be used |
-//! | `front` | the limiter behind a tower layer |
+//! | `front`, `blocking` | the limiter behind a tower layer; for threads that wait |
 //! | `registry`, `manage` | who is known to this instance |
 //!
 //! # What is where
@@ -32,6 +32,7 @@
 //! With a sane server clock every calendar turns at the same midnight; D10b then bounds the refills
 //! of each user rather than of all.
 
+mod blocking;
 mod config;
 mod decide;
 mod front;
@@ -49,6 +50,7 @@ mod tls;
 mod topology;
 mod trip;
 
+pub use self::blocking::Blocking;
 pub use self::config::{OnStoreFailure, RedisConfig, RedisConfigError, StoreTime};
 pub use self::manage::ManageError;
 pub use self::observe::Switch;
@@ -318,6 +320,12 @@ impl RedisLimiter {
             lost_permits: read(&figures.lost_permits),
             decided_without_store: read(&figures.decided_without_store),
         }
+    }
+
+    /// What is decided while the store cannot be used.
+    #[must_use]
+    pub fn on_store_failure(&self) -> OnStoreFailure {
+        self.inner.on_store_failure
     }
 
     /// Why the store could not be used the last time, also if it is back; `None` if it never failed.

@@ -14,6 +14,8 @@ mod subject;
 mod tls;
 mod together;
 mod vectors;
+#[cfg(feature = "config")]
+mod waiting;
 
 mod every_rule {
     use crate::subject::{Stored, is_possible};
