@@ -92,7 +92,7 @@ browser() {
         mkdir -p "$tools"
         (cd "$tools" && apt-get download prometheus && dpkg-deb -x prometheus_*.deb .)
     fi
-    cargo test -p gateway --test gateway -- --ignored browser
+    cargo test -p gateway --all-features --test gateway -- --ignored browser
 }
 
 firmware() {

@@ -23,6 +23,7 @@ pub(crate) use self::metrics::Metrics;
 use self::guard::Guard;
 pub(crate) use self::status::Sources;
 use crate::error::StartError;
+use crate::limits::NotUnblocked;
 use crate::listener::RequestBody;
 use crate::settings::AdminSettings;
 use bytes::Bytes;
@@ -155,19 +156,18 @@ impl Shared {
             let message = r#"the body must be {"token":"ID"} with an id of 16 hexadecimal digits"#;
             return refused(StatusCode::BAD_REQUEST, message);
         };
-        match self.sources.limits().limiter.unblock(token) {
+        match self.sources.limits().unblock(token).await {
             Ok(()) => {
                 self.sources.forget();
-                if let Some(kept) = &self.sources.limits().kept {
-                    kept.durable().save();
-                }
                 eprintln!(
                     "gateway: an operator unblocked token {:016x}",
                     token.as_u64()
                 );
                 text(StatusCode::OK, JSON, r#"{"success":true}"#)
             }
-            Err(error) => refused(StatusCode::NOT_FOUND, &error.to_string()),
+            Err(NotUnblocked::Unknown(error)) => refused(StatusCode::NOT_FOUND, &error.to_string()),
+            #[cfg(feature = "redis")]
+            Err(NotUnblocked::Store(error)) => refused(StatusCode::SERVICE_UNAVAILABLE, &error),
         }
     }
 }

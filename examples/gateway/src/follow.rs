@@ -1,9 +1,10 @@
 //! Keeps the limiter at what the file of `--config` says: looked at every second, read at once when
 //! told to.
 
-use limiter_host::Concurrent;
+use limiter_host::Manage;
 use limiter_host::config::{Changes, LiveConfig, ReloadError};
 use serde::Serialize;
+use std::fmt;
 use std::fmt::Display;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -11,11 +12,29 @@ use tokio::sync::Notify;
 use tokio::time::MissedTickBehavior;
 
 /// A file that is followed; clones share one.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Follow {
-    live: Arc<Mutex<LiveConfig<Concurrent>>>,
+    live: Arc<Mutex<dyn Live>>,
+    /// Whether the limiter can be changed at this moment.
+    ready: Arc<dyn Fn() -> bool + Send + Sync>,
     state: Arc<Mutex<FileState>>,
     told: Arc<Notify>,
+}
+
+/// A limiter of whatever kind that is kept at a file.
+trait Live: Send {
+    fn look(&mut self) -> Option<Result<Changes, ReloadError>>;
+    fn reload(&mut self) -> Result<Changes, ReloadError>;
+}
+
+impl<D: Manage + Send + Sync> Live for LiveConfig<D> {
+    fn look(&mut self) -> Option<Result<Changes, ReloadError>> {
+        LiveConfig::look(self)
+    }
+
+    fn reload(&mut self) -> Result<Changes, ReloadError> {
+        LiveConfig::reload(self)
+    }
 }
 
 /// What became of the file that was read last.
@@ -33,9 +52,14 @@ impl FileState {
 }
 
 impl Follow {
-    pub(crate) fn new(file: String, live: LiveConfig<Concurrent>) -> Self {
+    pub(crate) fn new<D: Manage + Send + Sync + 'static>(
+        file: String,
+        live: LiveConfig<D>,
+        ready: impl Fn() -> bool + Send + Sync + 'static,
+    ) -> Self {
         Self {
             live: Arc::new(Mutex::new(live)),
+            ready: Arc::new(ready),
             state: Arc::new(Mutex::new(FileState { file, error: None })),
             told: Arc::default(),
         }
@@ -54,11 +78,21 @@ impl Follow {
     pub(crate) async fn run(&self) {
         let mut looks = tokio::time::interval(LOOK_EVERY);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut put_off = false;
         loop {
             let told = tokio::select! {
                 () = self.told.notified() => true,
                 _ = looks.tick() => false,
             };
+            if !(self.ready)() {
+                if told {
+                    let file = &lock(&self.state).file;
+                    say(&format_args!("{file}: read when the store is back"));
+                }
+                put_off |= told;
+                continue;
+            }
+            let told = std::mem::take(&mut put_off) || told;
             let live = Arc::clone(&self.live);
             let look = move || {
                 let mut live = lock(&live);
@@ -94,12 +128,20 @@ impl Follow {
     }
 }
 
+impl fmt::Debug for Follow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Follow")
+            .field("state", &self.state)
+            .finish_non_exhaustive()
+    }
+}
+
 /// A line for who reads the log.
 fn say(what: &dyn Display) {
     eprintln!("gateway: {what}");
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

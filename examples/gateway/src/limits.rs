@@ -6,18 +6,20 @@ use crate::follow::Follow;
 use crate::settings::{Settings, TableSize};
 use crate::state::{Kept, Opened, StateSettings};
 use crate::store::Decider;
+use limiter_host::DecideAsync as _;
 use limiter_host::config::{LiveConfig, TokenEntry};
-use limiter_host::core::{HashKey, Origin};
+use limiter_host::core::{HashKey, Origin, Policy, Statistics, TokenId, UpdateError};
 use limiter_host::meters::LimiterMetrics;
-use limiter_host::{Concurrent, LimiterLayer, SharedClock};
+use limiter_host::{Concurrent, LimiterLayer, Manage, SharedClock};
 use std::borrow::Cow;
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
 /// The limiter with its key and clock; clones share one.
 #[derive(Clone)]
 pub struct Limits {
-    /// Who decides.
+    /// Who decides, unless there is a store: then it knows nobody.
     pub limiter: Arc<Concurrent>,
     /// Under which credentials are hashed.
     pub key: HashKey,
@@ -49,7 +51,14 @@ impl Limits {
         let table = settings
             .table
             .unwrap_or_else(|| TableSize::for_tokens(tokens.len()));
-        let limiter = Concurrent::new(settings.policy.policy, table.tokens, table.users);
+        // Where a store decides, nobody is known here.
+        let shared = is_shared(settings);
+        let rows = if shared {
+            (1, 1)
+        } else {
+            (table.tokens, table.users)
+        };
+        let limiter = Concurrent::new(settings.policy.policy, rows.0, rows.1);
         let limiter = Arc::new(limiter);
         let mut limits = Self {
             decider: Arc::new(Decider::Here(Arc::clone(&limiter))),
@@ -65,15 +74,14 @@ impl Limits {
             kept: None,
         };
         match &settings.config {
+            _ if shared => {}
             None => limits.register(tokens)?,
             Some((path, config)) => {
                 let limiter = Arc::clone(&limits.limiter);
                 let (key, clock) = (limits.key.clone(), limits.clock.clone());
                 let live = LiveConfig::start(path, config.clone(), limiter, key, clock)
                     .map_err(StartError::Reload)?;
-                let origins = live.origins();
-                limits.origins = Arc::new(move |path| origins.of(path));
-                limits.follow = Some(Follow::new(path.display().to_string(), live));
+                limits.follow(path, live, || true);
             }
         }
         if let Some(opened) = opened {
@@ -93,12 +101,111 @@ impl Limits {
     /// reached is no error.
     #[cfg(feature = "redis")]
     pub async fn share(mut self, settings: &Settings) -> Result<Self, StartError> {
-        if let Some(store) = &settings.store {
-            let (policy, tokens) = (settings.policy.policy, tokens(settings));
-            let decider = store.connect(policy, &tokens, self.table.tokens).await?;
-            self.decider = Arc::new(decider);
+        use limiter_host::redis::Blocking;
+        let Some(store) = &settings.store else {
+            return Ok(self);
+        };
+        let limiter = store.connect(settings.policy.policy, self.table.tokens);
+        let limiter = limiter.await?;
+        match &settings.config {
+            None => crate::store::register(&limiter, &self.key, &tokens(settings)).await?,
+            Some((path, config)) => {
+                let blocking = Blocking::new(limiter.clone(), tokio::runtime::Handle::current());
+                let (file, config) = (path.clone(), config.clone());
+                let (key, clock) = (self.key.clone(), self.clock.clone());
+                // It waits, for which this thread is the wrong one.
+                let start = tokio::task::spawn_blocking(move || {
+                    LiveConfig::start(&file, config, Arc::new(blocking), key, clock)
+                });
+                let live = match start.await {
+                    Ok(live) => live.map_err(StartError::Reload)?,
+                    Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+                };
+                let store = limiter.clone();
+                let ready = move || store.store_statistics().available;
+                self.follow(path, live, ready);
+            }
         }
+        self.decider = Arc::new(Decider::Store(limiter));
         Ok(self)
+    }
+
+    /// Keeps a limiter at what a file says, whenever it is ready for that.
+    fn follow<D: Manage + Send + Sync + 'static>(
+        &mut self,
+        path: &Path,
+        live: LiveConfig<D>,
+        ready: impl Fn() -> bool + Send + Sync + 'static,
+    ) {
+        let origins = live.origins();
+        self.origins = Arc::new(move |path| origins.of(path));
+        self.follow = Some(Follow::new(path.display().to_string(), live, ready));
+    }
+
+    /// The limiter on the store, if there is one.
+    #[cfg(feature = "redis")]
+    pub(crate) fn store(&self) -> Option<&limiter_host::RedisLimiter> {
+        match &*self.decider {
+            Decider::Store(limiter) => Some(limiter),
+            _ => None,
+        }
+    }
+
+    /// Whether a store decides, and what tokens used is not known here.
+    pub(crate) fn is_shared(&self) -> bool {
+        !matches!(&*self.decider, Decider::Here(_) | Decider::Kept(_))
+    }
+
+    /// Ends a token's block, wherever it is kept.
+    pub(crate) async fn unblock(&self, token: TokenId) -> Result<(), NotUnblocked> {
+        #[cfg(feature = "redis")]
+        if let Some(store) = self.store() {
+            use limiter_host::redis::ManageError;
+            return store.unblock(token).await.map_err(|error| match error {
+                ManageError::Refused(error) => NotUnblocked::Unknown(error),
+                error => NotUnblocked::Store(error.to_string()),
+            });
+        }
+        std::future::ready(self.limiter.unblock(token))
+            .await
+            .map_err(NotUnblocked::Unknown)
+    }
+
+    /// How the store is doing, as operators see it; `None` if there is none.
+    #[cfg_attr(
+        not(feature = "redis"),
+        expect(clippy::unused_async, reason = "a store is asked")
+    )]
+    pub(crate) async fn store_status(&self) -> Option<serde_json::Value> {
+        #[cfg(feature = "redis")]
+        if let Some(store) = self.store() {
+            let status = crate::store::StoreStatus::of(store).await;
+            // OK because its keys are texts.
+            return serde_json::to_value(status).ok();
+        }
+        None
+    }
+
+    /// The policy of whoever decides.
+    pub(crate) fn policy(&self) -> Policy {
+        self.decider.current_policy()
+    }
+
+    /// Gives back to the store what is held ahead of need, before the process ends.
+    pub(crate) async fn give_back(&self) {
+        #[cfg(feature = "redis")]
+        if let (Decider::Store(limiter), Ok(now)) = (&*self.decider, self.clock.now()) {
+            limiter.close(now).await;
+        }
+    }
+
+    /// The counts of whoever decides.
+    pub(crate) fn statistics(&self) -> Statistics {
+        match &*self.decider {
+            #[cfg(feature = "redis")]
+            Decider::Store(limiter) => limiter.statistics(),
+            _ => self.limiter.statistics(),
+        }
     }
 
     /// The layer before the services that are limited; tells the metrics of each decision.
@@ -138,6 +245,16 @@ impl fmt::Debug for Limits {
     }
 }
 
+/// Why a block was not ended.
+#[derive(Debug)]
+pub(crate) enum NotUnblocked {
+    /// Nobody knows the token.
+    Unknown(UpdateError),
+    /// The store cannot be used.
+    #[cfg(feature = "redis")]
+    Store(String),
+}
+
 /// Where a request comes from, by its path.
 type Origins = Arc<dyn Fn(&str) -> Origin + Send + Sync>;
 
@@ -147,6 +264,16 @@ fn tokens(settings: &Settings) -> Cow<'_, [TokenEntry]> {
         Some(tokens) => Cow::Borrowed(tokens),
         None => Cow::Owned(demo::tokens(&settings.policy.plans)),
     }
+}
+
+/// Whether a store decides.
+fn is_shared(settings: &Settings) -> bool {
+    #[cfg(feature = "redis")]
+    if settings.store.is_some() {
+        return true;
+    }
+    let _ = settings;
+    false
 }
 
 /// The key of the store, which is the same for all who share it, that of the state, or one of this

@@ -44,7 +44,7 @@ impl Gateway {
         });
         let tls = settings.tls.clone().map(Tls::read).transpose()?;
         let listener = Listener::bind(&settings.listen, settings.connections, tls.clone()).await?;
-        let metrics = settings.admin.as_ref().map(|_| Metrics::new());
+        let metrics = settings.admin.as_ref().map(|_| Metrics::new(&limits));
         let layer = limits.layer(metrics.as_ref().map(Metrics::limiter));
         let admin = match (&settings.admin, metrics) {
             (Some(admin), Some(metrics)) => {
@@ -103,7 +103,8 @@ impl Gateway {
     }
 
     /// Serves until `end` comes, then takes no more connections, lets requests that are under way
-    /// finish for at most 10 s, writes the last image of the state, and returns.
+    /// finish for at most 10 s, gives back what it holds of the store's permits, writes the last image
+    /// of the state, and returns.
     ///
     /// # Errors
     ///
@@ -142,6 +143,7 @@ impl Gateway {
             .listener
             .serve(self.service, until_dropped(ended.clone()));
         tokio::join!(service, admin, end);
+        self.limits.give_back().await;
         match &self.limits.kept {
             Some(kept) => kept.close().await.map_err(EndError),
             None => Ok(()),

@@ -10,7 +10,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 #[cfg(feature = "redis")]
+mod shared;
+
+#[cfg(feature = "redis")]
 pub use self::shared::StoreSettings;
+#[cfg(feature = "redis")]
+pub(crate) use self::shared::{StoreMetrics, StoreStatus, register};
 
 /// Who decides.
 pub(crate) enum Decider {
@@ -92,56 +97,5 @@ impl fmt::Debug for Decider {
             #[cfg(feature = "redis")]
             Self::Store(_) => "Store(..)",
         })
-    }
-}
-
-#[cfg(feature = "redis")]
-mod shared {
-    use super::Decider;
-    use crate::error::StartError;
-    use limiter_host::RedisLimiter;
-    use limiter_host::config::TokenEntry;
-    use limiter_host::core::{HashKey, Policy};
-    use limiter_host::redis::{ManageError, RedisConfig, Switch};
-
-    /// A store that gateways share, and the key under which all of them hash tokens.
-    #[derive(Clone, Debug)]
-    pub struct StoreSettings {
-        /// The store.
-        pub config: RedisConfig,
-        /// The key.
-        pub key: HashKey,
-    }
-
-    impl StoreSettings {
-        /// A limiter on the store that knows the tokens.
-        pub(crate) async fn connect(
-            &self,
-            policy: Policy,
-            tokens: &[TokenEntry],
-            capacity: usize,
-        ) -> Result<Decider, StartError> {
-            let config = self.config.clone().capacity(capacity).on_switch(say);
-            let limiter = RedisLimiter::connect(policy, config);
-            let limiter = limiter.await.map_err(StartError::Store)?;
-            for entry in tokens {
-                let (token, registration) = entry.registration(&self.key);
-                match limiter.register(token, registration).await {
-                    Ok(_) => {}
-                    Err(ManageError::Refused(error)) => return Err(StartError::Register(error)),
-                    // OK because a new token asks nothing of the store.
-                    Err(_) => {}
-                }
-            }
-            Ok(Decider::Store(limiter))
-        }
-    }
-    /// A line for who reads the log, once for each outage and each return.
-    fn say(switch: Switch<'_>) {
-        match switch {
-            Switch::Lost(error) => eprintln!("gateway: the store cannot be used: {error}"),
-            Switch::Back => eprintln!("gateway: the store is back"),
-            _ => {}
-        }
     }
 }

@@ -9,10 +9,17 @@
 //! | `gateway_state_failing` | gauge | 1 while the last write failed, else 0 |
 //! | `gateway_state_reserved_permits` | gauge | what a crash now would cost all users together |
 //! | `gateway_state_unprotected_permits` | gauge | what a crash now would let be used a second time |
+//! | `gateway_store_up` | gauge | 1 while the store can be used, else 0; with a store, as the next four |
+//! | `gateway_store_outages_total`, `gateway_store_round_trips_total` | counter | how often it failed, and was asked |
+//! | `gateway_store_decided_here_total` by `by` | counter | requests that needed no round trip: `refused_here`, `admitted_ahead`, `without_store` |
+//! | `gateway_store_lost_permits_total` | counter | permits held ahead that are gone, at most |
 //! | `gateway_config_refused` | gauge | 1 while the newest configuration file is refused, else 0 |
 
 use super::status::Sources;
+use crate::limits::Limits;
 use crate::proxy::Failures;
+#[cfg(feature = "redis")]
+use crate::store::StoreMetrics;
 use limiter_host::meters::LimiterMetrics;
 use limiter_host::persist::Health;
 use metrics::{Counter, Gauge, Unit};
@@ -33,6 +40,8 @@ struct Recorded {
     upstream_timed_out: Counter,
     config_refused: Gauge,
     state: StateMetrics,
+    #[cfg(feature = "redis")]
+    store: Option<StoreMetrics>,
 }
 
 /// All 0 if there is no state.
@@ -46,12 +55,14 @@ struct StateMetrics {
 }
 
 impl Metrics {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(limits: &Limits) -> Self {
         let recorder = PrometheusBuilder::new()
             .set_buckets(&BUCKETS_S)
             .expect("there are buckets")
             .build_recorder();
         let handle = recorder.handle();
+        #[cfg(not(feature = "redis"))]
+        let _ = limits;
         // Not the process's: a gateway counts for itself.
         let recorded = metrics::with_local_recorder(&recorder, || {
             describe();
@@ -70,6 +81,8 @@ impl Metrics {
                     reserved: metrics::gauge!(STATE_RESERVED),
                     unprotected: metrics::gauge!(STATE_UNPROTECTED),
                 },
+                #[cfg(feature = "redis")]
+                store: limits.store().map(|_| StoreMetrics::register()),
             }
         });
         Self(Arc::new(recorded))
@@ -91,7 +104,13 @@ impl Metrics {
             handle, limiter, ..
         } = &*self.0;
         let limits = sources.limits();
-        if let Ok(now) = limits.clock.now() {
+        if limits.is_shared() {
+            limiter.sample_statistics(&limits.statistics());
+            #[cfg(feature = "redis")]
+            if let (Some(store), Some(shared)) = (&self.0.store, limits.store()) {
+                store.set(&shared.store_statistics());
+            }
+        } else if let Ok(now) = limits.clock.now() {
             let now = now.with_floor(limits.limiter.policy().utc_floor());
             limiter.sample(&limits.limiter, now);
         }

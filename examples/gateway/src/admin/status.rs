@@ -12,6 +12,7 @@ use bytes::Bytes;
 use limiter_host::core::calendar::Calendar;
 use limiter_host::core::{Now, Policy, Statistics};
 use serde::{Serialize, Serializer};
+use serde_json::Value;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -84,7 +85,7 @@ impl Sources {
         seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let now = seconds.tick().await;
-            let counts = counts(&self.limits.limiter.statistics());
+            let counts = counts(&self.limits.statistics());
             lock(&self.history).note(counts, now);
             metrics.upkeep();
         }
@@ -110,21 +111,31 @@ impl Sources {
         let now = limits.clock.now().ok();
         let moment = now.map(Now::monotonic).unwrap_or_default();
         let limiter = Arc::clone(&limits.limiter);
-        // Many rows may take a while, in which this thread has requests to serve.
-        let look = tokio::task::spawn_blocking(move || Look::take(&limiter, moment)).await;
-        let tokens = look
-            .ok()
-            .map(|look| lock(&self.surveys).note(look, at, moment));
-        let json = self.status(tokens, now, at);
+        let tokens = if limits.is_shared() {
+            None
+        } else {
+            // Many rows may take a while, in which this thread has requests to serve.
+            let look = tokio::task::spawn_blocking(move || Look::take(&limiter, moment)).await;
+            look.ok()
+                .map(|look| lock(&self.surveys).note(look, at, moment))
+        };
+        let store = limits.store_status().await;
+        let json = self.status(tokens, store, now, at);
         let json = Bytes::from(serde_json::to_vec(&json).unwrap_or_default());
         *told = Some((at, json.clone()));
         json
     }
 
-    fn status(&self, tokens: Option<Tokens>, now: Option<Now>, at: Instant) -> Status<'_> {
+    fn status(
+        &self,
+        tokens: Option<Tokens>,
+        store: Option<Value>,
+        now: Option<Now>,
+        at: Instant,
+    ) -> Status<'_> {
         let limiter = &self.limits.limiter;
-        let statistics = limiter.statistics();
-        let policy = limiter.policy();
+        let statistics = self.limits.statistics();
+        let policy = self.limits.policy();
         let now = now.map(|now| now.with_floor(policy.utc_floor()));
         let totals = counts(&statistics);
         Status {
@@ -133,7 +144,7 @@ impl Sources {
             about: &self.about,
             uptime_s: at.duration_since(self.began).as_secs(),
             clock: clock(now),
-            calendar: calendar(limiter.calendar(), now),
+            calendar: store.is_none().then(|| calendar(limiter.calendar(), now)),
             decisions: Totals(totals),
             history: lock(&self.history).rates(at),
             table: table(&self.limits, &statistics),
@@ -141,11 +152,12 @@ impl Sources {
                 used: self.connections.open(),
                 most: self.connections.most(),
             },
-            policy: PolicyStatus::of(policy),
+            policy: PolicyStatus::of(&policy),
             tokens,
             failures: self.failures(),
             config: self.limits.follow.as_ref().map(Follow::state),
             state: self.limits.kept.as_ref().map(|kept| kept.status(now)),
+            store,
         }
     }
 }
@@ -158,12 +170,14 @@ struct Status<'a> {
     about: &'a About,
     uptime_s: u64,
     clock: ClockStatus,
-    calendar: CalendarStatus,
+    /// `null` if it is in a store.
+    calendar: Option<CalendarStatus>,
     decisions: Totals,
     history: Rates,
     table: TableStatus,
     connections: Usage,
     policy: PolicyStatus,
+    /// `null` if it is in a store what tokens used: that is not searched.
     tokens: Option<Tokens>,
     /// `null` if the gateway answers by itself.
     failures: Option<Failures>,
@@ -171,6 +185,8 @@ struct Status<'a> {
     config: Option<FileState>,
     /// `null` if nothing survives a restart.
     state: Option<StateStatus>,
+    /// `null` if the gateway decides by itself.
+    store: Option<Value>,
 }
 
 #[derive(Debug, Serialize)]

@@ -5,6 +5,7 @@ use crate::store::StoreSettings;
 use limiter_host::core::HashKey;
 use limiter_host::redis::{CertificateError, OnStoreFailure, RedisConfig};
 use std::fs;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 /// Where limits are counted together with other gateways.
@@ -12,7 +13,12 @@ use std::path::{Path, PathBuf};
 pub struct StoreArgs {
     /// Count in this store, together with all gateways that name it: redis://HOST:PORT,
     /// redis+sentinel://HOST:PORT/NAME or redis+cluster://HOST:PORT; with rediss over TLS
-    #[arg(long, value_name = "URL", requires = "store_key", conflicts_with_all = ["admin", "config", "state"])]
+    #[arg(
+        long,
+        value_name = "URL",
+        requires = "store_key",
+        conflicts_with = "state"
+    )]
     pub store: Option<String>,
 
     /// A file of 16 random bytes, the same for all gateways on a store
@@ -36,6 +42,12 @@ pub struct StoreArgs {
     #[arg(long, value_name = "refuse|admit|GATEWAYS", default_value = "refuse",
         value_parser = on_store_failure)]
     pub on_store_failure: OnStoreFailure,
+
+    /// Permits that one round trip may take for a token, those ahead of need for later requests to
+    /// this gateway: for large limits. At most a tenth of what is left; a gateway that is killed
+    /// takes at most this many of each token along, and never are more admitted than the limits
+    #[arg(long, value_name = "PERMITS", default_value = "1", requires = "store")]
+    pub store_leases: NonZeroU32,
 }
 
 impl StoreArgs {
@@ -49,7 +61,9 @@ impl StoreArgs {
         let bytes = bytes.map_err(|_| wrong(key, "a key has exactly 16 bytes"))?;
         let config = self.certificates(config)?;
         Ok(Some(StoreSettings {
-            config: config.on_store_failure(self.on_store_failure),
+            config: config
+                .on_store_failure(self.on_store_failure)
+                .lease(self.store_leases),
             key: HashKey::new(bytes),
         }))
     }

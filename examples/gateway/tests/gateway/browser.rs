@@ -92,6 +92,36 @@ async fn shows_the_gateway_at_work_and_lifts_a_block() {
     browser.close().await;
 }
 
+#[cfg(feature = "redis")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a browser; run ./ci.sh browser"]
+async fn shows_how_a_shared_store_is_doing_and_says_what_is_not_known() {
+    let Some(server) = limiter_redis_servers::Server::start() else {
+        return;
+    };
+    let key = crate::program::file("browser-store.key", "16 random bytes.");
+    let url = server.url();
+    let flags = ["--store", &url, "--store-key", &key, "--admin", "0"];
+    let gateway = Program::start(&[&["--listen", "127.0.0.1:0"], &flags[..]].concat());
+    let browser = Chromium::start().await;
+    browser.open(&format!("http://{}/", gateway.admin())).await;
+    let health = |text: &str| format!("$('health').textContent.includes('{text}')");
+    browser.until("it is in use", &health("StoreIn use")).await;
+    let note = "$('blocked-none').textContent.includes('not known here')";
+    browser.until("it says what is not known", note).await;
+    browser.screenshot("store", DESKTOP, Look::Light).await;
+    drop(server);
+    while !gateway
+        .ask("GET / HTTP/1.1\r\nx-api-token: demo-advanced")
+        .starts_with("HTTP/1.1 503 ")
+    {}
+    browser.until("it is gone", &health("Cannot be used")).await;
+    let meanwhile = health("meanwhile all are refused with 503");
+    browser.until("it says what is decided", &meanwhile).await;
+    assert_eq!(browser.complaints().await, Vec::<String>::new());
+    browser.close().await;
+}
+
 /// Pictures for people to look at: wide and narrow, light and dark.
 async fn take_pictures(browser: &Chromium) {
     for (name, size) in [("desktop", DESKTOP), ("phone", PHONE)] {

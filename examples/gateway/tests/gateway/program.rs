@@ -67,10 +67,19 @@ impl Program {
 
     /// Reads what operators are told of the state.
     pub(crate) fn state(&self) -> serde_json::Value {
-        let answer = ask(self.admin(), "GET /status HTTP/1.1");
+        self.status()["state"].clone()
+    }
+
+    /// Reads all that operators are told.
+    pub(crate) fn status(&self) -> serde_json::Value {
+        let answer = self.ask_admin("GET /status HTTP/1.1");
         let body = answer.split("\r\n\r\n").nth(1).unwrap();
-        let status: serde_json::Value = serde_json::from_str(body).unwrap();
-        status["state"].clone()
+        serde_json::from_str(body).unwrap()
+    }
+
+    /// Sends a request's lines to the operators' listener, and reads the answer.
+    pub(crate) fn ask_admin(&self, lines: &str) -> String {
+        ask(self.admin(), lines)
     }
 
     /// Ends it in order; says its exit code.
@@ -102,7 +111,8 @@ pub(crate) fn command(flags: &[&str]) -> Command {
     command
 }
 
-fn ask(address: &str, lines: &str) -> String {
+/// Sends a request's lines to an address, and reads the answer.
+pub(crate) fn ask(address: &str, lines: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     let request = format!("{lines}\r\nhost: {address}\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).unwrap();

@@ -1,5 +1,6 @@
 //! Gateways that share limits through a store, asked by a client over TCP.
 
+mod shared;
 mod tls;
 
 use crate::program::{Program, command, file};

@@ -126,7 +126,14 @@ function drawBusy(row, token, day) {
     ...api && day !== null ? [count(token.used_today), make("span", { class: "wide" }, ` of ${count(day)}`)] : ["not counted"]);
 }
 
-function showTokens({ tokens, policy }) {
+// A shared store is asked for one token at a time: nobody can list what is in it.
+const NOT_SEARCHED = "Counts are in the shared store, which is not searched: what tokens used is not known here.";
+
+function showTokens({ tokens, policy, store }) {
+  if (store) for (const name of ["blocked", "busiest"]) {
+    $(`${name}-none`).textContent = NOT_SEARCHED;
+    $(name).closest("table").classList.add("empty");
+  }
   if (!tokens) return;
   const { blocked, busiest, blocked_in_all: all } = tokens;
   $("tile-blocked").textContent = count(all);
@@ -149,18 +156,32 @@ const CALENDAR = {
   behind: ["warn", "The clock is behind the day"], unknown: ["warn", "Counting 24 h without UTC"],
 };
 
-function showHealth({ clock, calendar, table, connections, config, failures, state }) {
+const MEANWHILE = {
+  refuse: "meanwhile all are refused with 503", admit: "meanwhile all are admitted, uncounted", local: "meanwhile decided here, with a share of the limits",
+};
+
+function storeItems(item, store) {
+  const day = store.day_start_utc_s === null ? "not told by the store" : utc(store.day_start_utc_s, 0, 10);
+  return [
+    item("Store", store.available ? ["good", "In use"] : ["bad", "Cannot be used"], ...store.error ? [store.error, MEANWHILE[store.on_failure]] : [],
+      `${count(store.outages)} outages since start, ${count(store.decided_without_store)} decided without it`),
+    item("Round trips", ["", count(store.round_trips)], `saved: ${count(store.refused_here)} refusals known to last, ${count(store.admitted_ahead)} permits held ahead, ${count(store.lost_permits)} of these lost`),
+    item("Accounting day", ["good", "Kept in the store"], day, "in a cluster each user has their own"),
+  ];
+}
+
+function showHealth({ clock, calendar, table, connections, config, failures, state, store }) {
   const item = (name, [kind, word], ...rest) => make("div", {}, make("dt", {}, name),
     make("dd", {}, make("span", { class: `mark ${kind}` }, word), ...rest.map(part => typeof part === "string" ? make("small", {}, part) : part)));
   const usage = (name, { used, most }, note) => item(name,
     [percent(used, most) >= 90 ? "warn" : "", `${count(used)} of ${count(most)}`], meter(used, most), note);
-  const day = calendar.day_start_utc_s === null ? "no day known yet"
+  const day = () => calendar.day_start_utc_s === null ? "no day known yet"
     : `${utc(calendar.day_start_utc_s, 0, 10)}, ${calendar.ends_in_ms === null ? "" : `ends in ${span(calendar.ends_in_ms)}`}`;
   $("health").replaceChildren(
     item("Clock", CLOCK[clock.state], clock.utc_s === null ? "no UTC" : `${utc(clock.utc_s, 0, 19)} UTC`),
-    item("Accounting day", CALENDAR[calendar.state], day, `${count(calendar.refills)} refills since start`),
+    ...store ? storeItems(item, store) : [item("Accounting day", CALENDAR[calendar.state], day(), `${count(calendar.refills)} refills since start`)],
     usage("Token rows", table.tokens, `${count(table.evicted_tokens)} idle evicted, look-ups visit at most ${count(table.longest_probe)}`),
-    usage("User rows", table.users, `${count(table.evicted_users)} unused evicted`),
+    ...store ? [] : [usage("User rows", table.users, `${count(table.evicted_users)} unused evicted`)],
     item("Registrations refused", table.refused > 0 ? ["bad", count(table.refused)] : ["good", "None"], table.refused > 0 ? "the table was full" : "since start"),
     usage("Connections", connections, "idle ones make room for new ones"),
     ...failures ? [item("Server behind", failures.failed + failures.timed_out > 0 ? ["warn", `${count(failures.failed + failures.timed_out)} not answered`] : ["good", "Answers"], `${count(failures.failed)} failed, ${count(failures.timed_out)} timed out since start`)] : [],
