@@ -16,6 +16,10 @@
 //! the process or the power, no user is admitted more than the daily limit in an accounting day; a
 //! crash costs each user at most the reserve. Requests that do not count daily never wait.
 //!
+//! A [`Locked`](crate::Locked) has no such form: what it would need is
+//! [`ReservedIn`](limiter_core::ReservedIn) in the place of the limiter behind its mutex, and a
+//! [`Directory`]; `examples/durable-calls.rs` has the few lines.
+//!
 //! ```
 //! use limiter_host::core::{HashKey, Kind, Plan, Policy, Registration};
 //! use limiter_host::persist::{Directory, Durable, Options};

@@ -7,7 +7,8 @@
 //! back, and the statistics count such a request twice, as admitted and as refused.
 //!
 //! What that costs: each admission that counts daily takes one lock, which all cores share, to look
-//! at its user's bound, and reads the user's row once more; nothing else takes it.
+//! at its user's bound, and reads the user's row once more; nothing else takes it. A write visits
+//! every row, and holds that lock for *O*(users); it stores `76 + 16 * (tokens + users)` bytes.
 
 use super::directory::{Directory, Found, Storage};
 use super::health::Health;

@@ -140,6 +140,8 @@ fn use_the_reserve(program: &Program, mut left: u32) -> u32 {
     unreachable!("the day ends before")
 }
 
+const FAILED: &str = r#"gateway_state_writes_total{outcome="failed"}"#;
+
 #[test]
 fn a_full_disk_refuses_what_is_not_reserved_and_serves_the_rest() {
     let volume = Volume::new("disk-full");
@@ -154,17 +156,16 @@ fn a_full_disk_refuses_what_is_not_reserved_and_serves_the_rest() {
     assert!(line.starts_with(full), "{line}");
     let state = program.state();
     assert!(state["failed"].as_u64().unwrap() > 0, "{state}");
-    assert!(
-        state["error"]
-            .as_str()
-            .unwrap()
-            .starts_with("No space left")
-    );
+    let error = state["error"].as_str().unwrap();
+    assert!(error.starts_with("No space left"), "{error}");
+    assert_eq!(program.metric("gateway_state_failing"), "1");
+    assert_ne!(program.metric(FAILED), "0");
 
     volume.empty();
     // What was refused was not charged.
     assert_eq!(post(&program), (200, Some(9_998 - admitted)));
     assert_eq!(program.log_line(), "gateway: --state is written again");
+    assert_eq!(program.metric("gateway_state_failing"), "0");
     assert_eq!(program.end(), Some(0));
     assert_eq!(post(&volume.start(&[])), (200, Some(9_997 - admitted)));
 }
@@ -180,6 +181,8 @@ fn a_full_disk_lets_permits_go_out_unprotected_if_that_is_wanted() {
     }
     let unprotected = program.state()["unprotected_permits"].as_u64().unwrap();
     assert!((11..=40).contains(&unprotected), "{unprotected}");
+    let metric = program.metric("gateway_state_unprotected_permits");
+    assert_eq!(metric, unprotected.to_string());
     assert!(
         program
             .log_line()

@@ -6,7 +6,7 @@ mod binary;
 mod browser;
 #[cfg(unix)]
 mod crash;
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 mod disk;
 mod flood;
 mod forwarding;

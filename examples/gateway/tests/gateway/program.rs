@@ -82,6 +82,15 @@ impl Program {
         ask(self.admin(), lines)
     }
 
+    /// Reads one of its metrics.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn metric(&self, name: &str) -> String {
+        let answer = ask(self.admin(), "GET /metrics HTTP/1.1");
+        let mut lines = answer.lines();
+        let value = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        value.unwrap().to_owned()
+    }
+
     /// Ends it in order; says its exit code.
     #[cfg(unix)]
     pub(crate) fn end(&mut self) -> Option<i32> {

@@ -1,6 +1,7 @@
 //! What whoever runs a durable limiter is told, and what a disk's or his own mistake comes to.
 
 use super::*;
+use limiter_core::daily::DailyMode;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
@@ -67,6 +68,43 @@ fn tells_what_a_crash_would_cost_and_what_went_wrong() {
     // The first failure, and the first success after it.
     let expected = [format!("Err({full:?})"), "Ok(())".to_owned()];
     assert_eq!(*TOLD.lock().unwrap(), expected);
+}
+
+#[test]
+fn d3_a_strike_counts_in_the_next_life() {
+    let builder = Policy::builder().plan(Plan::new(0), 100, 100);
+    let mode = DailyMode::FairUse {
+        tolerated_days: 1,
+        forgiven_after_days: 30,
+    };
+    let policy = builder.daily_limit(2).daily_mode(mode).build().unwrap();
+    let disk = Disk::default();
+    let start = || {
+        let limiter = Arc::new(Concurrent::new(policy, 4, 4));
+        let user = Registration::new(key().user(b"a"), Kind::ApiToken, Plan::new(0));
+        let now = Time::default().now();
+        limiter.register(key().token(b"a"), user, now).unwrap();
+        let image = disk.image.lock().unwrap().clone();
+        let found = image.map_or(Found::Nothing, |image| Found::Whole {
+            image,
+            flaws: Vec::new(),
+        });
+        let (options, clock) = (Options::default(), Time::default().clock());
+        Durable::start_with(limiter, found, disk.clone(), options, key(), clock).unwrap()
+    };
+    let durable = start();
+    for _ in 0..3 {
+        assert!(
+            post(&durable, "a").is_admitted(),
+            "one such day is tolerated"
+        );
+    }
+    durable.close().unwrap();
+    let durable = start();
+    let tomorrow = Now::new(Instant::from_millis(9), UnixTime::from_secs(NOON + 86_400));
+    let request = Request::new(key().token(b"a"), Method::Post);
+    let reasons = [(); 3].map(|()| durable.check(&request, tomorrow).reason());
+    assert_eq!(reasons, [None, None, Some(Reason::Daily)]);
 }
 
 #[test]
