@@ -8,7 +8,7 @@ mod webdriver;
 
 use self::chromium::{Chromium, Look};
 use self::traffic::Traffic;
-use crate::program::Program;
+use crate::program::{Program, directory};
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
@@ -18,7 +18,9 @@ const PHONE: (u32, u32) = (390, 844);
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs a browser; run ./ci.sh browser"]
 async fn shows_the_gateway_at_work_and_lifts_a_block() {
-    let mut gateway = Program::start(&["--listen", "127.0.0.1:0", "--admin", "0"]);
+    let state = directory("browser-state");
+    let flags = ["--listen", "127.0.0.1:0", "--admin", "0", "--state"];
+    let mut gateway = Program::start(&[&flags[..], &[state.to_str().unwrap()]].concat());
     let browser = Chromium::start().await;
     browser.open(&format!("http://{}/", gateway.admin())).await;
     browser
@@ -39,6 +41,9 @@ async fn shows_the_gateway_at_work_and_lifts_a_block() {
     browser
         .until("a rate shows", "Number($('tile-rate').textContent) > 0")
         .await;
+    let survives =
+        "/Survives a crash.*written .* ago.*costs \\d+ permits/.test($('health').textContent)";
+    browser.until("the state is well", survives).await;
     browser
         .until(
             "the chart is drawn",
