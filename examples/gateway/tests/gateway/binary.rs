@@ -170,7 +170,7 @@ fn rejects_flags_that_it_does_not_know() {
 #[cfg(target_os = "linux")]
 #[test]
 fn needs_no_privilege_and_writes_no_file() {
-    use std::os::unix::fs::{MetadataExt as _, PermissionsExt};
+    use std::os::unix::fs::MetadataExt as _;
     use std::os::unix::process::CommandExt as _;
 
     let own = std::fs::metadata("/proc/self").unwrap().uid();
@@ -178,9 +178,11 @@ fn needs_no_privilege_and_writes_no_file() {
     command.current_dir("/").env_clear();
     let copy = std::env::temp_dir().join(format!("gateway-unprivileged-{}", std::process::id()));
     if own == 0 {
-        // Where that user may find it.
-        std::fs::copy(env!("CARGO_BIN_EXE_gateway"), &copy).unwrap();
-        std::fs::set_permissions(&copy, PermissionsExt::from_mode(0o755)).unwrap();
+        // Where that user may find it. Not copied here: a program of another test, started meanwhile,
+        // would have the file open for writing, and it could not be run.
+        let mut install = Command::new("install");
+        install.args(["-m", "755", env!("CARGO_BIN_EXE_gateway")]);
+        assert!(install.arg(&copy).status().unwrap().success());
         let args: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
         command = Command::new(&copy);
         command

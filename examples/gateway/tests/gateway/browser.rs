@@ -13,6 +13,9 @@ use std::io::Write as _;
 use std::process::{Command, Stdio};
 
 const DESKTOP: (u32, u32) = (1_280, 800);
+/// What the page says of a state that is written.
+const SURVIVES: &str =
+    "/Survives a crash.*written .* ago.*costs \\d+ permits/.test($('health').textContent)";
 const PHONE: (u32, u32) = (390, 844);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -41,9 +44,7 @@ async fn shows_the_gateway_at_work_and_lifts_a_block() {
     browser
         .until("a rate shows", "Number($('tile-rate').textContent) > 0")
         .await;
-    let survives =
-        "/Survives a crash.*written .* ago.*costs \\d+ permits/.test($('health').textContent)";
-    browser.until("the state is well", survives).await;
+    browser.until("the state is well", SURVIVES).await;
     browser
         .until(
             "the chart is drawn",
