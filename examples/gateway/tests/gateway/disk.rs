@@ -140,6 +140,7 @@ fn use_the_reserve(program: &Program, mut left: u32) -> u32 {
     unreachable!("the day ends before")
 }
 
+const UNPROTECTED: &str = "gateway_state_unprotected_permits";
 const FAILED: &str = r#"gateway_state_writes_total{outcome="failed"}"#;
 
 #[test]
@@ -181,8 +182,9 @@ fn a_full_disk_lets_permits_go_out_unprotected_if_that_is_wanted() {
     }
     let unprotected = program.state()["unprotected_permits"].as_u64().unwrap();
     assert!((11..=40).contains(&unprotected), "{unprotected}");
-    let metric = program.metric("gateway_state_unprotected_permits");
-    assert_eq!(metric, unprotected.to_string());
+    // A write in the background may have failed since.
+    let metric: u64 = program.metric(UNPROTECTED).parse().unwrap();
+    assert!((unprotected..=40).contains(&metric), "{metric}");
     assert!(
         program
             .log_line()
