@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use limiter_core::{Kind, Plan, Reason, Registration};
-use limiter_redis_servers::Cluster;
+use limiter_redis_servers::{Cluster, Options};
 
 use crate::instances::{admitted, at, get, key, limiter, patient, policy, post, token};
 
@@ -81,4 +82,56 @@ async fn a_slot_that_moves_under_load_loses_no_count() {
         (admitted..=admitted + failed).contains(&used),
         "{admitted}, {failed}: {used}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_falls_silent_takes_its_own_users_along_and_nobody_else() {
+    // By default a cluster that misses a node refuses everybody.
+    let options = Options::default().with("cluster-require-full-coverage", "no");
+    let Some(cluster) = Cluster::start_with(&options) else {
+        return;
+    };
+    let config = patient(&cluster.url()).response_timeout(Duration::from_millis(500));
+    let limiter = limiter(policy(10, 99), config).await;
+    assert_eq!(admitted(&limiter, &get("a"), 3).await, 3);
+    let owner = cluster.nodes().iter().find(|node| {
+        let keys: usize = redis::cmd("EXISTS")
+            .arg(format!(
+                "limiter:{{{0:016x}}}:t:{1:016x}",
+                key().user(b"u").as_u64(),
+                token("a").as_u64()
+            ))
+            .query(&mut node.admin())
+            .unwrap_or(0);
+        keys == 1
+    });
+    let owner = owner.expect("a node has its record");
+    // A user whose slot is elsewhere.
+    let elsewhere = (0..).map(|i| format!("user {i}")).find(|name| {
+        let probe = format!("{{{:016x}}}", key().user(name.as_bytes()).as_u64());
+        redis::cmd("EXISTS")
+            .arg(probe)
+            .query::<usize>(&mut owner.admin())
+            .is_err()
+    });
+    let elsewhere = elsewhere.expect("two in three are");
+    let user = key().user(elsewhere.as_bytes());
+    let registration = Registration::new(user, Kind::ApiToken, Plan::new(0));
+    let registered = limiter.register(token("there"), registration).await;
+    registered.expect("there is room");
+    assert_eq!(admitted(&limiter, &get("there"), 1).await, 1);
+
+    owner.freeze();
+    for _ in 0..5 {
+        let decision = limiter.check(&get("a"), at(0)).await;
+        assert_eq!(decision.reason(), Some(Reason::StoreFailed));
+        assert!(limiter.check(&get("there"), at(0)).await.is_admitted());
+    }
+    assert_eq!(limiter.store_statistics().outages, 1);
+    owner.thaw();
+    limiter_redis_servers::wait_until("the node is back", || {
+        limiter.store_statistics().available.then_some(())
+    });
+    let rest = admitted(&limiter, &get("a"), 9).await;
+    assert!((1..=7).contains(&rest), "{rest}");
 }

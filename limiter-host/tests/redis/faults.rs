@@ -1,11 +1,12 @@
 //! A store that fails, in every way that it can, and comes back.
 
 use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use limiter_core::{Decision, Outcome, Reason};
 use limiter_host::RedisLimiter;
-use limiter_host::redis::{OnStoreFailure, RedisConfig};
+use limiter_host::redis::{OnStoreFailure, RedisConfig, Switch};
 use limiter_redis_servers::{Options, Server, Watched, free_port, wait_until};
 
 use crate::instances::{admitted, at, get, limiter, patient, policy, post};
@@ -200,6 +201,104 @@ async fn a_share_without_a_whole_permit_admits_nothing() {
     let limiter = limiter(policy(16, 15), config).await;
     assert!(failed(&limiter.check(&post("a"), at(0)).await));
     assert_eq!(admitted(&limiter, &get("a"), 9).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_under_way_when_the_store_dies_are_all_answered_and_it_is_one_outage() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let limiter = limiter(policy(1_000_000, 9), hasty(&server.url())).await;
+    let askers = (0..8).map(|_| {
+        let limiter = limiter.clone();
+        tokio::spawn(async move {
+            let mut admitted = 0_u32;
+            loop {
+                let decision = limiter.check(&get("a"), at(0)).await;
+                if failed(&decision) {
+                    return admitted;
+                }
+                assert!(decision.is_admitted());
+                admitted += 1;
+            }
+        })
+    });
+    let askers: Vec<_> = askers.collect();
+    let options = Options {
+        port: Some(server.port()),
+        ..Options::default()
+    };
+    wait_until("they are at work", || {
+        (limiter.store_statistics().round_trips > 100).then_some(())
+    });
+    drop(server);
+    for asker in askers {
+        assert!(asker.await.expect("it does not panic") > 0);
+    }
+    let _server = Server::start_with(&options);
+    returned(&limiter);
+    assert!(limiter.check(&get("a"), at(0)).await.is_admitted());
+    assert_eq!(limiter.store_statistics().outages, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_instance_decides_with_its_share_until_the_store_is_back_and_each_switch_is_told_once() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let switches = Arc::clone(&told);
+    let instances = NonZeroU32::new(2).expect("not 0");
+    let config = hasty(&server.url())
+        .on_store_failure(OnStoreFailure::Local { instances })
+        .on_switch(move |switch| {
+            let is_back = matches!(switch, Switch::Back);
+            switches.lock().expect("no panic").push(is_back);
+        });
+    let limiter = limiter(policy(10, 99), config).await;
+    assert_eq!(admitted(&limiter, &get("a"), 2).await, 2);
+    server.freeze();
+    assert_eq!(admitted(&limiter, &get("a"), 9).await, 5, "its half");
+    server.thaw();
+    wait_until("the return is told", || {
+        (told.lock().expect("no panic").len() > 1).then_some(())
+    });
+    // The one that was on its way when the store fell silent may have been charged there too.
+    let rest = admitted(&limiter, &get("a"), 9).await;
+    assert!((7..=8).contains(&rest), "{rest}");
+    assert_eq!(*told.lock().expect("no panic"), [false, true]);
+    let statistics = limiter.store_statistics();
+    assert_eq!(
+        (statistics.outages, statistics.decided_without_store),
+        (1, 9)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_master_that_has_become_a_replica_is_left_for_the_new_one() {
+    let Some(watched) = Watched::start() else {
+        return;
+    };
+    let limiter = limiter(policy(5, 5), hasty(&watched.url())).await;
+    assert_eq!(admitted(&limiter, &post("a"), 3).await, 3);
+    watched.wait_until_copied();
+    watched.fail_over();
+    assert!(failed(&limiter.check(&post("a"), at(0)).await));
+    returned(&limiter);
+    assert_eq!(admitted(&limiter, &post("a"), 9).await, 2);
+    assert_eq!(limiter.store_statistics().outages, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sentinel_that_is_down_is_passed_over() {
+    let Some(watched) = Watched::start() else {
+        return;
+    };
+    let others = format!("limiter@127.0.0.1:{},127", free_port());
+    let url = watched.url().replace("limiter@127", &others);
+    let limiter = limiter(policy(5, 5), hasty(&url)).await;
+    assert_eq!(admitted(&limiter, &post("a"), 9).await, 5);
+    assert_eq!(limiter.store_statistics().outages, 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

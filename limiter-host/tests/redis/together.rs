@@ -264,6 +264,15 @@ async fn the_servers_clock_decides_however_the_instances_are_set() {
     );
 }
 
+#[test]
+fn the_user_that_the_readme_has_for_the_store_is_the_one_that_is_tested() {
+    let readme = include_str!("../../../README.md");
+    assert!(readme.contains(&format!(
+        "user limiter on >PASSWORD {}\n",
+        limiter_redis_servers::LIMITER_ACL
+    )));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_key_is_made_of_ids_alone_and_ends_by_itself() {
     let Some(server) = Server::start() else {

@@ -139,6 +139,7 @@ pub struct Watched {
     pub master: Option<Server>,
     /// The server that follows it.
     pub replica: Server,
+    admin_port: u16,
     sentinel_port: u16,
     scheme: &'static str,
     _sentinel: Process,
@@ -169,12 +170,13 @@ impl Watched {
             let info = text(&master.command(&["INFO", "replication"]));
             info.contains("state=online").then_some(())
         });
-        let (sentinel_port, scheme, sentinel) = watch(options, &master);
+        let (admin_port, sentinel_port, sentinel) = watch(options, &master);
         Some(Self {
             master: Some(master),
             replica,
+            admin_port,
             sentinel_port,
-            scheme,
+            scheme: if options.tls { "rediss" } else { "redis" },
             _sentinel: sentinel,
         })
     }
@@ -198,6 +200,30 @@ impl Watched {
         });
     }
 
+    /// Has the sentinel put the replica in the place of the first master, which lives on, and waits
+    /// until that has become a replica.
+    ///
+    /// # Panics
+    ///
+    /// If it has not within some seconds.
+    pub fn fail_over(&self) {
+        let address = format!("redis://127.0.0.1:{}", self.admin_port);
+        let client = redis::Client::open(address).expect("an address");
+        let mut sentinel = client.get_connection().expect("it can be reached");
+        let mut fail_over = redis::cmd("SENTINEL");
+        fail_over.arg("FAILOVER").arg("main");
+        wait_until("the sentinel knows the replica well enough", || {
+            fail_over.exec(&mut sentinel).ok()
+        });
+        wait_until("the first master follows", || {
+            // The sentinel ends connections meanwhile.
+            let mut master = self.master.as_ref()?.try_admin().ok()?;
+            let mut ask = redis::cmd("INFO");
+            let info = ask.arg("replication").query(&mut master).ok()?;
+            text(&info).contains("role:slave").then_some(())
+        });
+    }
+
     /// The address of whoever is the master, for the user `limiter`.
     #[must_use]
     pub fn url(&self) -> String {
@@ -208,8 +234,9 @@ impl Watched {
     }
 }
 
-/// Starts a sentinel over a master, and waits until it knows the replica; its port and scheme.
-fn watch(options: &Options, master: &Server) -> (u16, &'static str, Process) {
+/// Starts a sentinel over a master, and waits until it knows the replica; its plain port, and the
+/// one that others use.
+fn watch(options: &Options, master: &Server) -> (u16, u16, Process) {
     let (plain_port, tls_port) = (free_port(), free_port());
     let mut lines = vec![
         "bind 127.0.0.1".to_owned(),
@@ -235,10 +262,8 @@ fn watch(options: &Options, master: &Server) -> (u16, &'static str, Process) {
             _ => None,
         }
     });
-    match options.tls {
-        true => (tls_port, "rediss", sentinel),
-        false => (plain_port, "redis", sentinel),
-    }
+    let public_port = if options.tls { tls_port } else { plain_port };
+    (plain_port, public_port, sentinel)
 }
 
 fn is_of_tls(setting: &str) -> bool {

@@ -189,7 +189,7 @@ impl Server {
         std::fs::read_to_string(path).unwrap_or_default()
     }
 
-    fn try_admin(&self) -> redis::RedisResult<Connection> {
+    pub(crate) fn try_admin(&self) -> redis::RedisResult<Connection> {
         let client = redis::Client::open(format!("redis://127.0.0.1:{}", self.port))?;
         client.get_connection_with_timeout(Duration::from_secs(1))
     }
