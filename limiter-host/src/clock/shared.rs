@@ -28,7 +28,8 @@ impl SharedClock {
     /// A new [`SystemClock`].
     #[must_use]
     pub fn system() -> Self {
-        Self::from(Arc::new(SystemClock::new()))
+        let clock = SystemClock::new();
+        Self::from_fn(move || Ok(clock.now()))
     }
 
     /// A clock that calls `read` for each reading.
