@@ -119,7 +119,7 @@ use std::fmt;
 ///
 /// Deciding, looking and giving back are lock-free and allocate nothing; only a reading that
 /// changes the calendar, at midnight, takes a lock. Managing takes a lock that no decision waits
-/// for. All memory is allocated and written to by [`Concurrent::new`]: 40 bytes for each of many
+/// for. All memory is allocated and written to by [`Concurrent::new`]: 41 bytes for each of many
 /// tokens and 36 for each of many users; up to 180 and 148 where there are at most 13 000 of them,
 /// so that cores do not get into each other's way; and 10 KiB.
 ///

@@ -1,5 +1,5 @@
 //! What the layer allocates on the admitted path: what `http` needs for the headers, and nothing
-//! else.
+//! else. What a decision allocates, and a row takes.
 #![cfg(feature = "tower")]
 
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
@@ -20,13 +20,15 @@ struct Counting;
 
 thread_local! {
     static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+    static BYTES: Cell<usize> = const { Cell::new(0) };
 }
 
-// SAFETY: it hands everything to the system's allocator unchanged; the counter neither allocates
-// nor has a destructor.
+// SAFETY: it hands everything to the system's allocator unchanged; the counters neither allocate
+// nor have a destructor.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        BYTES.set(BYTES.get() + layout.size());
         // SAFETY: the caller keeps the contract of `alloc`, which is the same.
         unsafe { System.alloc(layout) }
     }
@@ -133,4 +135,22 @@ fn a_limiter_for_all_cores_decides_without_allocating() {
     assert!((20..300).contains(&admitted), "{admitted}");
     assert_eq!(count, 0);
     assert_eq!(limiter.calendar().refills(), 1);
+}
+
+#[test]
+fn a_token_takes_at_most_41_bytes_and_a_row_at_most_40() {
+    let bytes = |tokens| {
+        let before = BYTES.get();
+        let limiter = Concurrent::new(Policy::pipedrive(), tokens, 16);
+        let taken = BYTES.get() - before;
+        drop(limiter);
+        taken
+    };
+    // In small tables rows lie further apart.
+    let (fewer, more) = (200_000, 300_000);
+    let taken = bytes(more) - bytes(fewer);
+    assert!(taken <= 41 * (more - fewer), "{taken}");
+    // There are a quarter more rows than tokens, each of four words.
+    let row = taken * 4 / 5 / (more - fewer);
+    assert!((32..=40).contains(&row), "{row}");
 }
