@@ -1,6 +1,6 @@
 //! What the layer costs an axum service: the same service with and without it, over loopback.
 //!
-//! `cargo run --release -p limiter-host --features tower --example layer-cost [ROUNDS [MILLIS]]`
+//! `cargo run --release -p limiter-host --features tower --example layer-cost [ROUNDS [MILLIS [TOKENS]]]`
 //!
 //! One thread serves, another keeps 8 connections busy with less work than it makes, so that the
 //! server is what limits the requests per second; on Linux each has a processor of its own.
@@ -39,8 +39,6 @@ const VARIANTS: [&str; 8] = [
     "route's layer",
 ];
 const POST: usize = 5;
-/// Tokens in use, in turn.
-const TOKENS: usize = 1_000;
 const CONNECTIONS: usize = 8;
 const BODY: &str = "deals";
 
@@ -50,15 +48,17 @@ fn main() -> Result<(), Failure> {
     let mut numbers = std::env::args().skip(1).map(|number| number.parse());
     let rounds: usize = numbers.next().unwrap_or(Ok(40))?.try_into()?;
     let length = Duration::from_millis(numbers.next().unwrap_or(Ok(250_u64))?);
-    if rounds == 0 || length.is_zero() {
-        return Err("ROUNDS and MILLIS must be at least 1".into());
+    // In use in turn; fewer would reach their limits.
+    let tokens: usize = numbers.next().unwrap_or(Ok(1_000))?.try_into()?;
+    if rounds == 0 || length.is_zero() || tokens < 20 {
+        return Err("ROUNDS and MILLIS must be at least 1, TOKENS 20".into());
     }
     pin(1);
     let (tell, told) = mpsc::channel();
     // It ends with the process.
-    std::thread::spawn(move || serve(&tell));
+    std::thread::spawn(move || serve(tokens, &tell));
     let server = told.recv()??;
-    let [gets, posts] = ["GET", "POST"].map(requests);
+    let [gets, posts] = ["GET", "POST"].map(|method| requests(method, tokens));
     let mut measured = vec![Vec::with_capacity(rounds); VARIANTS.len()];
     for round in 0..=rounds {
         for turn in 0..VARIANTS.len() {
@@ -71,7 +71,7 @@ fn main() -> Result<(), Failure> {
             }
         }
     }
-    report(&measured, length);
+    report(&measured, length, tokens);
     Ok(())
 }
 
@@ -91,14 +91,14 @@ struct Sample {
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn serve(tell: &mpsc::Sender<Result<Server, Failure>>) {
+async fn serve(tokens: usize, tell: &mpsc::Sender<Result<Server, Failure>>) {
     pin(0);
     let listening = async {
         let mut addresses = Vec::new();
         for variant in 0..VARIANTS.len() {
             let listener = TcpListener::bind("127.0.0.1:0").await?;
             addresses.push(listener.local_addr()?);
-            spawn(variant, listener)?;
+            spawn(variant, tokens, listener)?;
         }
         let thread = std::fs::read_link("/proc/thread-self").ok();
         let time = thread.map(|thread| PathBuf::from("/proc").join(thread).join("schedstat"));
@@ -110,17 +110,17 @@ async fn serve(tell: &mpsc::Sender<Result<Server, Failure>>) {
 }
 
 /// Serves one of the variants.
-fn spawn(variant: usize, listener: TcpListener) -> Result<(), Failure> {
+fn spawn(variant: usize, tokens: usize, listener: TcpListener) -> Result<(), Failure> {
     let bare = Router::new().route("/v1/deals", any(|| async { BODY }));
     match variant {
         2 => spawn_service(
             listener,
             MapResponseLayer::new(with_constant_headers).layer(bare),
         ),
-        3 => spawn_service(listener, layer()?.quota_headers(false).around(bare)),
-        4 | POST => spawn_service(listener, layer()?.around(bare)),
+        3 => spawn_service(listener, layer(tokens)?.quota_headers(false).around(bare)),
+        4 | POST => spawn_service(listener, layer(tokens)?.around(bare)),
         6 => spawn_service(listener, bare.layer(Identity::new())),
-        7 => spawn_service(listener, bare.layer(layer()?)),
+        7 => spawn_service(listener, bare.layer(layer(tokens)?)),
         _ => spawn_service(listener, bare),
     }
     Ok(())
@@ -139,8 +139,8 @@ fn with_constant_headers(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.reserve(4);
     for (name, value) in [
-        ("x-ratelimit-limit", "999"),
-        ("x-ratelimit-remaining", "987"),
+        ("x-ratelimit-limit", "9999"),
+        ("x-ratelimit-remaining", "9987"),
         ("x-ratelimit-reset", "1"),
     ] {
         let value = HeaderValue::from_static(value);
@@ -163,15 +163,15 @@ fn pin(place: usize) {
 }
 
 /// A layer that knows the load's tokens, and whose limits they do not reach.
-fn layer() -> Result<LimiterLayer<Concurrent>, Failure> {
+fn layer(tokens: usize) -> Result<LimiterLayer<Concurrent>, Failure> {
     let (key, clock) = (HashKey::new(*b"no need to guess"), SharedClock::system());
     let policy = Policy::builder()
         .window(Duration::from_secs(1))
-        .plan(Plan::ADVANCED, 999, 999)
+        .plan(Plan::ADVANCED, 9_999, 9_999)
         .daily_limit(u32::MAX)
         .build()?;
-    let limiter = Arc::new(Concurrent::new(policy, 2 * TOKENS, 2 * TOKENS));
-    for number in 0..TOKENS {
+    let limiter = Arc::new(Concurrent::new(policy, 2 * tokens, 2 * tokens));
+    for number in 0..tokens {
         let name = token(number);
         let terms = Registration::new(key.user(name.as_bytes()), Kind::ApiToken, Plan::ADVANCED);
         limiter.register(key.token(name.as_bytes()), terms, clock.now()?)?;
@@ -239,7 +239,7 @@ impl Server {
 }
 
 /// A request of each token.
-fn requests(method: &str) -> Vec<String> {
+fn requests(method: &str, tokens: usize) -> Vec<String> {
     let request = |number| {
         let token = token(number);
         format!(
@@ -247,7 +247,7 @@ fn requests(method: &str) -> Vec<String> {
              user-agent: layer-cost\r\naccept: */*\r\ncontent-length: 0\r\n\r\n"
         )
     };
-    (0..TOKENS).map(request).collect()
+    (0..tokens).map(request).collect()
 }
 
 /// Reads one answer.
@@ -271,9 +271,11 @@ fn now() -> Instant {
     Instant::now()
 }
 
-fn report(measured: &[Vec<Sample>], length: Duration) {
+fn report(measured: &[Vec<Sample>], length: Duration, tokens: usize) {
     let rounds = measured[0].len();
-    println!("{CONNECTIONS} connections, {rounds} rounds of {length:?} for each variant");
+    println!(
+        "{CONNECTIONS} connections, {tokens} tokens, {rounds} rounds of {length:?} for each variant"
+    );
     println!("medians (quartiles); percentages are against the bare service of the same round\n");
     println!(
         "{:<37} {:>24} {:>23} {:>12} {:>23}",
