@@ -199,3 +199,45 @@ pub(crate) struct StateStatus {
 }
 
 const SAVE_EVERY: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use limiter_host::core::{Kind, Method, Plan, Policy, Registration, Request};
+
+    #[tokio::test(start_paused = true)]
+    async fn writes_within_ten_seconds_after_a_refusal_and_not_without() {
+        let directory = std::env::temp_dir().join(format!("gateway-state-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&directory);
+        let settings = StateSettings {
+            directory: directory.clone(),
+            options: Options::default(),
+        };
+        let policy = Policy::builder().plan(Plan::new(0), 1, 1).build().unwrap();
+        let (limiter, clock) = (
+            Arc::new(Concurrent::new(policy, 4, 4)),
+            SharedClock::system(),
+        );
+        let opened = settings.open().unwrap();
+        let token = opened.key.token(b"a");
+        let user = Registration::new(opened.key.user(b"u"), Kind::ApiToken, Plan::new(0));
+        let now = clock.now().unwrap();
+        limiter.register(token, user, now).unwrap();
+        let kept = opened.keep(Arc::clone(&limiter), clock).unwrap();
+        let running = kept.clone();
+        let task = tokio::spawn(async move { running.run().await });
+
+        let read = Request::new(token, Method::Get);
+        assert!(limiter.check(&read, now).is_admitted());
+        tokio::time::sleep(SAVE_EVERY * 3).await;
+        assert_eq!(kept.health().counts.stored, 0);
+        assert_eq!(limiter.check(&read, now).reason(), Some(Reason::Window));
+        tokio::time::sleep(SAVE_EVERY).await;
+        while kept.health().counts.stored == 0 {
+            std::thread::yield_now();
+        }
+        task.abort();
+        kept.close().await.unwrap();
+        std::fs::remove_dir_all(directory).unwrap();
+    }
+}
