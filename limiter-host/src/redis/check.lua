@@ -85,8 +85,9 @@ if user ~= '' then
   version, day_refills, day_used, strikes, last_strike, user_ends = unpack(USER, user)
 end
 
+-- A function takes time to make, and only what does not fit can offend.
 local offend
-if block_offences > 0 then
+if block_offences > 0 and (ARGV[3] or used + cost > limit or day_used + cost > daily_limit) then
   offend = function(count, at)                                        -- B1, B2, B6
     local counting = offences > 0 and (mark > at or at - mark < block_within)
     if not counting then offences = 0 end
@@ -106,7 +107,7 @@ if back_day > 0 and user ~= '' and day_refills == back_refills then
   day_used = math.max(0, day_used - back_day)
   user = pack(USER, VERSION, day_refills, day_used, strikes, last_strike, user_ends)
 end
-if ARGV[3] and offend then
+if ARGV[3] and block_offences > 0 then
   local count, age, blocked_then, mark_then, offences_then, blocked_now, mark_now, offences_now =
     unpack('>I4I4BI6I3BI6I3', ARGV[3])
   if blocked == blocked_then and mark == mark_then and offences == offences_then then
@@ -119,7 +120,7 @@ end
 
 local decided = ADMITTED
 local granted_window, granted_day = 0, 0
-if blocked == 1 and offend then                                       -- O3
+if blocked == 1 and block_offences > 0 then                           -- O3
   if mark <= now then                                                 -- B4
     blocked, mark, offences = 0, 0, 0
   else
@@ -158,7 +159,7 @@ if decided == ADMITTED then
       elseif not window_fits then
         decided = WINDOW
       end
-      if decided ~= ADMITTED and offends and offend then
+      if decided ~= ADMITTED and offends and block_offences > 0 then
         offend(1, now)                                                -- O7
       end
     end

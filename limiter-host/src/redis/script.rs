@@ -51,13 +51,19 @@ pub(super) fn is_forgotten(error: &RedisError) -> bool {
 }
 
 fn command(name: &str, script: &str, keys: &[&str], arguments: &[&[u8]]) -> Cmd {
-    let mut command = redis::cmd(name);
-    command.arg(script).arg(keys.len()).arg(keys);
+    let of_keys: usize = keys.iter().map(|key| key.len()).sum();
+    let of_arguments: usize = arguments.iter().map(|argument| argument.len()).sum();
+    let bytes = name.len() + script.len() + COUNT_DIGITS + of_keys + of_arguments;
+    let mut command = Cmd::with_capacity(3 + keys.len() + arguments.len(), bytes);
+    command.arg(name).arg(script).arg(keys.len()).arg(keys);
     for argument in arguments {
         command.arg(*argument);
     }
     command
 }
+
+/// The most that the number of keys takes.
+const COUNT_DIGITS: usize = 1;
 
 /// A decision.
 pub(super) static CHECK: LazyLock<Program> =
