@@ -27,6 +27,8 @@ not part of all:
   bless-counts   makes the counts of now the baseline
   bench          the limiter beside its peers: target/bench/summary.md, summary.json, plots; some minutes
   bench-quick    the same, smaller
+  bench-redis    the limiter on Redis beside its peers, into benches/redis/README.md; some minutes
+  bench-redis-quick  the same, smaller: target/bench/redis.md
   bench-publish  puts the last comparison into the READMEs and benches/results
 TEXT
 }
@@ -34,6 +36,7 @@ TEXT
 fmt() {
     cargo fmt --all --check
     (cd examples/firmware && cargo fmt --all --check)
+    (cd benches/redis && cargo fmt --all --check)
 }
 
 lint() {
@@ -124,6 +127,26 @@ bench_publish() {
     cargo run -q --profile bench -p limiter-bench -- publish
 }
 
+# The peers take minutes to build, once. limitador's release compiles with its store on Redis only beside that on
+# RocksDB; the system's RocksDB need not be built.
+bench_redis() {
+    local libraries peers="$PWD/target/peers"
+    libraries=/usr/lib/$(uname -m)-linux-gnu
+    if ! command -v redis-server >/dev/null || ! command -v protoc >/dev/null ||
+        [ ! -e "$libraries/librocksdb.so" ] || ! dpkg -s libclang-dev >/dev/null 2>&1; then
+        install redis-server protobuf-compiler librocksdb-dev libclang-dev
+    fi
+    export ROCKSDB_LIB_DIR=$libraries
+    cargo install -q --locked throttlecrab-server --version 0.4.40 --root "$peers" --target-dir "$peers/throttlecrab"
+    cargo build -q --release --locked --manifest-path benches/redis/cell/Cargo.toml --target-dir "$peers/cell"
+    export THROTTLECRAB_SERVER=$peers/bin/throttlecrab-server
+    REDIS_CELL=$(echo "$peers"/cell/release/deps/libredis_cell-*.so)
+    export REDIS_CELL
+    cargo build -q --release --manifest-path benches/redis/Cargo.toml --target-dir target/bench-redis
+    # redis-cell's module is linked to Rust's standard library, which it finds there.
+    LD_LIBRARY_PATH=$(rustc --print target-libdir) target/bench-redis/release/limiter-bench-redis compare "$@"
+}
+
 install() {
     local root=""
     [ "$(id -u)" = 0 ] || root=sudo
@@ -136,6 +159,8 @@ for verb in "$@"; do
     case $verb in
         fmt | lint | loom | redis | cross | doc | browser | firmware | counts | load | bench) "$verb" ;;
         bench-quick) bench --quick ;;
+        bench-redis) bench_redis ;;
+        bench-redis-quick) bench_redis --quick ;;
         bench-publish) bench_publish ;;
         bless-counts) bless_counts ;;
         test) run_tests ;;

@@ -28,6 +28,12 @@ impl Machine {
     /// This one, now.
     #[must_use]
     pub fn look() -> Self {
+        Self::look_at(LOCK, &COMPARED)
+    }
+
+    /// This one, now, with the releases of the packages `compared` in a lock file.
+    #[must_use]
+    pub fn look_at(lock: &str, compared: &[&str]) -> Self {
         let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let processor = cpuinfo.lines().find_map(|line| {
             let (name, value) = line.split_once(':')?;
@@ -41,7 +47,7 @@ impl Machine {
             kernel: said(&["uname", "-sr"]),
             rustc: said(&["rustc", "--version"]),
             load_average: load.split(' ').next().unwrap_or_default().to_owned(),
-            versions: versions(LOCK),
+            versions: versions(lock, compared),
         }
     }
 }
@@ -60,7 +66,7 @@ fn said(command: &[&str]) -> String {
 
 /// The versions of the compared packages in a lock file. Of two versions of one package the later
 /// is named last there, and is taken.
-fn versions(lock: &str) -> BTreeMap<String, String> {
+fn versions(lock: &str, compared: &[&str]) -> BTreeMap<String, String> {
     let value = |line: &str, key: &str| {
         let rest = line.strip_prefix(key)?.strip_prefix(" = \"")?;
         rest.strip_suffix('"').map(str::to_owned)
@@ -72,7 +78,7 @@ fn versions(lock: &str) -> BTreeMap<String, String> {
             name = Some(found);
         } else if let Some(version) = value(line, "version")
             && let Some(name) = name.take()
-            && COMPARED.contains(&name.as_str())
+            && compared.contains(&name.as_str())
         {
             versions.insert(name, version);
         }
@@ -106,7 +112,7 @@ mod tests {
 
     #[test]
     fn knows_the_release_of_everything_that_is_compared() {
-        let versions = versions(LOCK);
+        let versions = versions(LOCK, &COMPARED);
         assert_eq!(versions.len(), COMPARED.len(), "{versions:?}");
         assert!(versions["governor"].starts_with("0."));
     }
