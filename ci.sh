@@ -24,6 +24,7 @@ usage: ./ci.sh VERB...
 
 not part of all:
   load           the gateway under wrk at full speed for LOAD_SECONDS (10), judged from its answers
+  power-loss     the power fails in longer sequences, at every byte, twice; POWER_LOSS_ACTS says how long (4)
   bless-counts   makes the counts of now the baseline
   bench          the limiter beside its peers: target/bench/summary.md, summary.json, plots; some minutes
   bench-quick    the same, smaller
@@ -51,7 +52,15 @@ run_tests() {
 
 # A folder of its own: other flags would have everything built anew each time.
 loom() {
-    RUSTFLAGS="--cfg limiter_loom" cargo test --release -p limiter-host --test loom --target-dir target/loom
+    local test
+    for test in "--test loom" "--lib persist::races"; do
+        # shellcheck disable=SC2086 # two words
+        RUSTFLAGS="--cfg limiter_loom" cargo test --release -p limiter-host --features persist --target-dir target/loom $test
+    done
+}
+
+power_loss() {
+    cargo test --release -p limiter-core --test suite power_loss -- --ignored --nocapture
 }
 
 redis() {
@@ -158,6 +167,7 @@ install() {
 for verb in "$@"; do
     case $verb in
         fmt | lint | loom | redis | cross | doc | browser | firmware | counts | load | bench) "$verb" ;;
+        power-loss) power_loss ;;
         bench-quick) bench --quick ;;
         bench-redis) bench_redis ;;
         bench-redis-quick) bench_redis --quick ;;
