@@ -16,7 +16,7 @@ use embedded_storage_async::nor_flash::{
 
 use crate::random::Random;
 
-/// Where the bytes lie: [`MEDIUM_BYTES`] of them, at first 0xff.
+/// Where the bytes lie: [`Nor::MEDIUM_BYTES`] of them, at first 0xff.
 pub trait Medium {
     /// Reads bytes.
     ///
@@ -37,24 +37,66 @@ pub trait Medium {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MediumFailed;
 
-/// The flash, and when its power fails.
+/// The flash, of `PAGES` pages of `PAGE` bytes each, and when its power fails.
 #[derive(Debug)]
-pub struct Nor<M> {
+pub struct Nor<M, const PAGE: usize = 1024, const PAGES: usize = 3> {
     medium: M,
     /// Operations until the power fails: a word programmed, a word erased.
     left: Option<u32>,
     random: Random,
+    wear: Wear<PAGES>,
+}
+
+/// What a flash was put through, since it was switched on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wear<const PAGES: usize> {
+    /// Words programmed.
+    pub words: u64,
+    /// How often each page was erased.
+    pub erases: [u32; PAGES],
 }
 
 impl<M: Medium> Nor<M> {
-    /// A flash whose power fails in its operation number `cut`, counted from 1; 0 for never. `seed` picks the bits
-    /// that have flipped by then.
+    /// A flash of three pages of 1 KiB.
+    ///
+    /// Its power fails in its operation number `cut`, counted from 1; 0 for never. `seed` picks the bits that have
+    /// flipped by then.
     pub fn new(medium: M, cut: u32, seed: u32) -> Self {
+        Self::of_any_size(medium, cut, seed)
+    }
+}
+
+impl<M, const PAGE: usize, const PAGES: usize> Nor<M, PAGE, PAGES> {
+    /// Bytes of the flash.
+    pub const BYTES: u32 = Self::PAGE_BYTES * PAGES as u32;
+    /// Bytes of the medium: the flash's, and one for each word.
+    pub const MEDIUM_BYTES: u32 = Self::BYTES + Self::BYTES / WORD as u32;
+    /// Bytes that are erased together.
+    const PAGE_BYTES: u32 = PAGE as u32;
+
+    /// Where the mark of a word lies.
+    const fn mark_of(at: u32) -> u32 {
+        Self::BYTES + at / WORD as u32
+    }
+}
+
+impl<M: Medium, const PAGE: usize, const PAGES: usize> Nor<M, PAGE, PAGES> {
+    /// As [`Nor::new`], of any size.
+    pub fn of_any_size(medium: M, cut: u32, seed: u32) -> Self {
         Self {
             medium,
             left: cut.checked_sub(1),
             random: Random::new(seed),
+            wear: Wear {
+                words: 0,
+                erases: [0; PAGES],
+            },
         }
+    }
+
+    /// What it was put through.
+    pub const fn wear(&self) -> Wear<PAGES> {
+        self.wear
     }
 
     /// Whether nothing was ever programmed, or all was erased.
@@ -64,7 +106,7 @@ impl<M: Medium> Nor<M> {
     /// [`NorError::Medium`].
     pub fn is_blank(&mut self) -> Result<bool, NorError> {
         let mut word = [0; WORD];
-        for at in (0..BYTES).step_by(WORD) {
+        for at in (0..Self::BYTES).step_by(WORD) {
             self.medium.read(at, &mut word)?;
             if word != ERASED {
                 return Ok(false);
@@ -81,27 +123,28 @@ impl<M: Medium> Nor<M> {
             return Err(NorError::NotErased { at });
         }
         let cut = self.power_fails()?;
-        self.medium.write(mark_of(at), &[TORN])?;
+        self.wear.words += 1;
+        self.medium.write(Self::mark_of(at), &[TORN])?;
         if cut {
             let torn = old & (target | self.random.bits());
             self.medium.write(at, &torn.to_le_bytes())?;
             return Err(NorError::PowerCut);
         }
         self.medium.write(at, &(old & target).to_le_bytes())?;
-        Ok(self.medium.write(mark_of(at), &[PROGRAMMED])?)
+        Ok(self.medium.write(Self::mark_of(at), &[PROGRAMMED])?)
     }
 
     /// Erases one word; only whole pages are asked for.
     fn erase_word(&mut self, at: u32) -> Result<(), NorError> {
         let cut = self.power_fails()?;
-        self.medium.write(mark_of(at), &[TORN])?;
+        self.medium.write(Self::mark_of(at), &[TORN])?;
         if cut {
             let torn = self.word(at)? | self.random.bits();
             self.medium.write(at, &torn.to_le_bytes())?;
             return Err(NorError::PowerCut);
         }
         self.medium.write(at, &ERASED)?;
-        Ok(self.medium.write(mark_of(at), &[FRESH])?)
+        Ok(self.medium.write(Self::mark_of(at), &[FRESH])?)
     }
 
     /// Counts an operation; tells whether the power fails in it. Without power nothing goes on.
@@ -128,65 +171,71 @@ impl<M: Medium> Nor<M> {
 
     fn mark(&mut self, at: u32) -> Result<u8, NorError> {
         let mut mark = [0];
-        self.medium.read(mark_of(at), &mut mark)?;
+        self.medium.read(Self::mark_of(at), &mut mark)?;
         let [mark] = mark;
         Ok(mark)
     }
+
+    /// Holds a range against the flash's size and an operation's grain.
+    fn check(offset: u32, length: usize, grain: u32) -> Result<(), NorError> {
+        let length = u32::try_from(length).map_err(|_| NorError::OutOfBounds)?;
+        if !offset.is_multiple_of(grain) || !length.is_multiple_of(grain) {
+            return Err(NorError::NotAligned);
+        }
+        match offset.checked_add(length) {
+            Some(end) if end <= Self::BYTES => Ok(()),
+            _ => Err(NorError::OutOfBounds),
+        }
+    }
 }
 
-impl<M: Medium> ErrorType for Nor<M> {
+impl<M: Medium, const PAGE: usize, const PAGES: usize> ErrorType for Nor<M, PAGE, PAGES> {
     type Error = NorError;
 }
 
-impl<M: Medium> ReadNorFlash for Nor<M> {
+impl<M: Medium, const PAGE: usize, const PAGES: usize> ReadNorFlash for Nor<M, PAGE, PAGES> {
     const READ_SIZE: usize = 1;
 
     async fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), NorError> {
-        check(offset, bytes.len(), 1)?;
+        Self::check(offset, bytes.len(), 1)?;
         Ok(self.medium.read(offset, bytes)?)
     }
 
     fn capacity(&self) -> usize {
-        BYTES as usize
+        PAGE * PAGES
     }
 }
 
-impl<M: Medium> NorFlash for Nor<M> {
+impl<M: Medium, const PAGE: usize, const PAGES: usize> NorFlash for Nor<M, PAGE, PAGES> {
     const WRITE_SIZE: usize = WORD;
-    const ERASE_SIZE: usize = PAGE_BYTES as usize;
+    const ERASE_SIZE: usize = PAGE;
 
     async fn erase(&mut self, from: u32, to: u32) -> Result<(), NorError> {
         let length = to.checked_sub(from).ok_or(NorError::OutOfBounds)?;
-        check(from, length as usize, PAGE_BYTES)?;
-        (from..to)
-            .step_by(WORD)
-            .try_for_each(|at| self.erase_word(at))
+        Self::check(from, length as usize, Self::PAGE_BYTES)?;
+        for start in (from..to).step_by(PAGE) {
+            if let Some(erases) = self
+                .wear
+                .erases
+                .get_mut((start / Self::PAGE_BYTES) as usize)
+            {
+                *erases += 1;
+            }
+            (start..start + Self::PAGE_BYTES)
+                .step_by(WORD)
+                .try_for_each(|at| self.erase_word(at))?;
+        }
+        Ok(())
     }
 
     async fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), NorError> {
-        check(offset, bytes.len(), WORD as u32)?;
+        Self::check(offset, bytes.len(), WORD as u32)?;
         let (words, _) = bytes.as_chunks::<WORD>();
         (offset..)
             .step_by(WORD)
             .zip(words)
             .try_for_each(|(at, word)| self.program(at, u32::from_le_bytes(*word)))
     }
-}
-
-/// Holds a range against the flash's size and an operation's grain.
-fn check(offset: u32, length: usize, grain: u32) -> Result<(), NorError> {
-    let length = u32::try_from(length).map_err(|_| NorError::OutOfBounds)?;
-    if !offset.is_multiple_of(grain) || !length.is_multiple_of(grain) {
-        return Err(NorError::NotAligned);
-    }
-    match offset.checked_add(length) {
-        Some(end) if end <= BYTES => Ok(()),
-        _ => Err(NorError::OutOfBounds),
-    }
-}
-
-const fn mark_of(at: u32) -> u32 {
-    BYTES + at / WORD as u32
 }
 
 /// Why an operation of the flash did not come to its end.
@@ -237,12 +286,6 @@ impl fmt::Display for NorError {
 
 impl core::error::Error for NorError {}
 
-/// Bytes that are erased together.
-pub const PAGE_BYTES: u32 = 1024;
-/// Bytes of the flash: three pages.
-pub const BYTES: u32 = 3 * PAGE_BYTES;
-/// Bytes of the medium: the flash's, and one for each word.
-pub const MEDIUM_BYTES: u32 = BYTES + BYTES / WORD as u32;
 const WORD: usize = 4;
 const ERASED: [u8; WORD] = [0xff; WORD];
 /// The marks.
@@ -256,6 +299,9 @@ const OFF: u32 = u32::MAX;
 pub(crate) mod tests {
     use super::*;
     use crate::store::block_on;
+
+    const PAGE_BYTES: u32 = 1024;
+    const BYTES: u32 = <Nor<()>>::BYTES;
 
     pub(crate) struct Memory(pub(crate) Vec<u8>);
 
@@ -303,7 +349,7 @@ pub(crate) mod tests {
     }
 
     pub(crate) fn blank() -> Memory {
-        Memory(vec![0xff; MEDIUM_BYTES as usize])
+        Memory(vec![0xff; <Nor<()>>::MEDIUM_BYTES as usize])
     }
 
     #[test]
@@ -319,6 +365,20 @@ pub(crate) mod tests {
         block_on(nor.read(8, &mut word)).unwrap();
         assert_eq!(word, [1, 2, 3, 4]);
         assert_eq!(nor.is_blank(), Ok(false));
+    }
+
+    #[test]
+    fn counts_words_and_erased_pages() {
+        let mut memory = blank();
+        let mut nor = Nor::new(&mut memory, 0, 1);
+        block_on(nor.write(8, &[0; 12])).unwrap();
+        block_on(nor.erase(PAGE_BYTES, 3 * PAGE_BYTES)).unwrap();
+        block_on(nor.erase(2 * PAGE_BYTES, 3 * PAGE_BYTES)).unwrap();
+        let expected = Wear {
+            words: 3,
+            erases: [0, 1, 2],
+        };
+        assert_eq!(nor.wear(), expected);
     }
 
     #[test]

@@ -8,20 +8,20 @@ use sequential_storage::Error;
 use sequential_storage::cache::{Cache, Uncached};
 use sequential_storage::map::{MapConfig, MapStorage};
 
-use crate::nor::{BYTES, Medium, Nor, NorError};
+use crate::nor::{Medium, Nor, NorError, Wear};
 
 /// Images in all pages of a flash; each one stored stands beside the last until it is whole.
-pub struct Store<M: Medium> {
-    map: MapStorage<u8, Nor<M>, Cache<Uncached, Uncached, Uncached, u8>>,
+pub struct Store<M: Medium, const PAGE: usize = 1024, const PAGES: usize = 3> {
+    map: MapStorage<u8, Nor<M, PAGE, PAGES>, Cache<Uncached, Uncached, Uncached, u8>>,
 }
 
-impl<M: Medium> Store<M> {
+impl<M: Medium, const PAGE: usize, const PAGES: usize> Store<M, PAGE, PAGES> {
     /// Uses what a flash holds.
-    pub const fn new(nor: Nor<M>) -> Self {
+    pub const fn new(nor: Nor<M, PAGE, PAGES>) -> Self {
         Self {
             map: MapStorage::new(
                 nor,
-                const { MapConfig::new(0..BYTES) },
+                const { MapConfig::new(0..Nor::<M, PAGE, PAGES>::BYTES) },
                 Cache::new_uncached(),
             ),
         }
@@ -52,6 +52,11 @@ impl<M: Medium> Store<M> {
     /// [`StoreError::Flash`].
     pub fn is_blank(&mut self) -> Result<bool, StoreError> {
         self.map.flash().is_blank().map_err(StoreError::Flash)
+    }
+
+    /// What the flash was put through.
+    pub fn wear(&mut self) -> Wear<PAGES> {
+        self.map.flash().wear()
     }
 }
 

@@ -24,6 +24,7 @@ mod measure;
 mod profile;
 mod qemu;
 mod table;
+mod wear;
 
 use std::{
     env,
@@ -42,6 +43,7 @@ cargo xtask measure [--bless]       sizes, symbols, stack, instructions: report,
                                     baseline; --bless makes these figures the baseline
 cargo xtask ci                      tests, lints, and both, with one sum at the end
 cargo xtask profile [MACHINE…]      where the instructions of each measured case go, by function of the source
+cargo xtask wear [--bless]          how fast the limiter's state wears a flash out, for the README; --bless writes it there
 cargo xtask exec ELF                run one image that is built (`cargo run --target …` calls this)
 ";
 
@@ -71,6 +73,7 @@ fn start() -> Result<ExitCode> {
     match words.as_slice() {
         ["run", names @ ..] => check::run(names, bless, &mut tally)?,
         ["measure"] => measure::run(bless, &mut tally)?,
+        ["wear"] => wear::run(bless, &mut tally)?,
         ["ci"] if !bless => {
             check::sources(&mut tally)?;
             check::run(&[], false, &mut tally)?;

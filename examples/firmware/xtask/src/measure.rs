@@ -55,7 +55,7 @@ pub(crate) fn run(bless: bool, tally: &mut Tally) -> Result<()> {
     let table = table::markdown(&accepted);
     for path in [project().join("README.md"), workspace().join("README.md")] {
         if path.exists()
-            && let Some(is_there) = table::place(&path, &table, bless)?
+            && let Some(is_there) = table::place(&path, &table::FIGURES, &table, bless)?
         {
             let verdict = is_there
                 .then_some(())

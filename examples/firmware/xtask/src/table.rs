@@ -42,11 +42,17 @@ fn head(text: &mut String, kind: &str) {
     text.push('\n');
 }
 
+/// What stands before and behind a table in a file.
+pub(crate) struct Marks {
+    pub(crate) begin: &'static str,
+    pub(crate) end: &'static str,
+}
+
 /// Puts `table` between the marks in the file at `path`, if it has them and `write` is set; says whether it is
 /// there now.
-pub(crate) fn place(path: &Path, table: &str, write: bool) -> Result<Option<bool>> {
+pub(crate) fn place(path: &Path, marks: &Marks, table: &str, write: bool) -> Result<Option<bool>> {
     let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
-    let Some(wanted) = with_table(&text, table) else {
+    let Some(wanted) = with_table(&text, marks, table) else {
         return Ok(None);
     };
     if write && wanted != text {
@@ -55,14 +61,18 @@ pub(crate) fn place(path: &Path, table: &str, write: bool) -> Result<Option<bool
     Ok(Some(write || wanted == text))
 }
 
-fn with_table(text: &str, table: &str) -> Option<String> {
-    let (before, rest) = text.split_once(BEGIN)?;
-    let (_, after) = rest.split_once(END)?;
-    Some(format!("{before}{BEGIN}\n\n{table}\n{END}{after}"))
+fn with_table(text: &str, marks: &Marks, table: &str) -> Option<String> {
+    let Marks { begin, end } = marks;
+    let (before, rest) = text.split_once(begin)?;
+    let (_, after) = rest.split_once(end)?;
+    Some(format!("{before}{begin}\n\n{table}\n{end}{after}"))
 }
 
-const BEGIN: &str = "<!-- firmware table: `cargo xtask measure --bless` writes it -->";
-const END: &str = "<!-- end of the firmware table -->";
+/// The table of the measured figures.
+pub(crate) const FIGURES: Marks = Marks {
+    begin: "<!-- firmware table: `cargo xtask measure --bless` writes it -->",
+    end: "<!-- end of the firmware table -->",
+};
 
 #[cfg(test)]
 mod tests {
@@ -94,10 +104,11 @@ mod tests {
 
     #[test]
     fn replaces_what_stands_between_the_marks_and_nothing_else() {
-        let text = format!("a\n{BEGIN}\nold\n{END}\nb\n");
-        let new = with_table(&text, "| t |\n").unwrap();
-        assert_eq!(new, format!("a\n{BEGIN}\n\n| t |\n\n{END}\nb\n"));
-        assert_eq!(with_table(&new, "| t |\n"), Some(new));
-        assert_eq!(with_table("no marks", "| t |\n"), None);
+        let Marks { begin, end } = FIGURES;
+        let text = format!("a\n{begin}\nold\n{end}\nb\n");
+        let new = with_table(&text, &FIGURES, "| t |\n").unwrap();
+        assert_eq!(new, format!("a\n{begin}\n\n| t |\n\n{end}\nb\n"));
+        assert_eq!(with_table(&new, &FIGURES, "| t |\n"), Some(new));
+        assert_eq!(with_table("no marks", &FIGURES, "| t |\n"), None);
     }
 }

@@ -10,9 +10,11 @@ use std::{
     env, fs, iter,
     path::{Path, PathBuf},
     process,
+    str::FromStr,
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
+use images_flash::nor::Nor;
 
 use self::account::Account;
 use crate::{
@@ -22,14 +24,9 @@ use crate::{
 
 /// Lets the device live so many lives, then says in the image's place that all went well.
 pub(super) fn run(machine: &Machine, elf: &Path) -> Result<Outcome> {
-    let lives = match env::var("POWER_LOSS_LIVES") {
-        Ok(lives) => lives
-            .parse()
-            .with_context(|| format!("POWER_LOSS_LIVES: `{lives}` is no number"))?,
-        Err(_) => LIVES,
-    };
+    let lives = number("POWER_LOSS_LIVES")?.unwrap_or(LIVES);
     let flash = Flash::blank(machine)?;
-    let mut random = Random(0x9e37_79b9_7f4a_7c15);
+    let mut random = Random::new(number("POWER_LOSS_SEED")?.unwrap_or(0));
     let mut account = Account::new(START_UTC);
     let mut ways = [0_u32; 3];
     for number in 0..lives {
@@ -66,6 +63,16 @@ pub(super) fn run(machine: &Machine, elf: &Path) -> Result<Outcome> {
         stderr: String::new(),
         code: 0,
     })
+}
+
+/// The number that the environment holds under this name, if it does.
+fn number<N: FromStr>(name: &str) -> Result<Option<N>> {
+    let Some(text) = env::var_os(name) else {
+        return Ok(None);
+    };
+    let number = text.to_str().and_then(|text| text.parse().ok());
+    let wrong = || format!("{name}: `{}` is no number, or too large", text.display());
+    number.with_context(wrong).map(Some)
 }
 
 /// How the device is switched on, and how it loses power.
@@ -137,7 +144,7 @@ struct Flash {
 impl Flash {
     fn blank(machine: &Machine) -> Result<Self> {
         let path = env::temp_dir().join(format!("flash-{}-{}.bin", process::id(), machine.name));
-        let bytes: Vec<u8> = iter::repeat_n(0xff, MEDIUM_BYTES).collect();
+        let bytes: Vec<u8> = iter::repeat_n(0xff, <Nor<()>>::MEDIUM_BYTES as usize).collect();
         fs::write(&path, bytes).with_context(|| path.display().to_string())?;
         Ok(Self { path })
     }
@@ -154,6 +161,11 @@ impl Drop for Flash {
 struct Random(u64);
 
 impl Random {
+    fn new(seed: u32) -> Self {
+        // Never 0, which would stay so.
+        Self(0x9e37_79b9_7f4a_7c15 ^ (u64::from(seed) << 32))
+    }
+
     fn below(&mut self, end: u32) -> u32 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
@@ -169,8 +181,6 @@ const LIVES: u32 = 40;
 const CUT_CODE: i32 = 9;
 /// What [`Emulator::kill_after`] says of an image that it killed.
 const KILLED: i32 = -1;
-/// `images_flash::nor::MEDIUM_BYTES`.
-const MEDIUM_BYTES: usize = 3 * 1024 + 3 * 256;
 /// An evening in 2026.
 const START_UTC: i64 = 1_795_550_000;
 /// What an RTC says that has lost its battery: 2000-01-01, before the policy's floor.
