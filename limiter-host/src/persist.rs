@@ -65,5 +65,7 @@ pub use self::state::Counts;
 pub use self::waiting::Waiting;
 pub use self::warning::{StartError, Warning};
 
-#[cfg(test)]
+#[cfg(all(test, limiter_loom))]
+mod races;
+#[cfg(all(test, not(limiter_loom)))]
 mod tests;
