@@ -130,8 +130,8 @@ pub(super) struct World {
     places: [Vec<u8>; 2],
     device: Device,
     begun: Option<Box<Begun>>,
-    /// The place of the last write that ended, what it held before, and the image.
-    written: Option<Box<(usize, Vec<u8>, [u8; SIZE])>>,
+    /// The last write that ended.
+    written: Option<Box<Written>>,
     /// Since the power came.
     up_ms: u64,
     /// True UTC.
@@ -199,7 +199,11 @@ impl World {
         };
         let ended = dark.try_act(act, &mut faults);
         assert!(ended.is_err(), "the power was to fail");
-        let (place, before, image) = *dark.written.take().expect("there was a write");
+        let Written {
+            place,
+            before,
+            image,
+        } = *dark.written.take().expect("there was a write");
         let mut left = BTreeSet::new();
         let mut differs = |stage: &Stage| {
             dark.places[place].copy_from_slice(&before);
@@ -330,7 +334,12 @@ impl World {
         let draft = begun.draft_of(&mut begun.device.clone());
         let place = 1 - self.newest().map_or(1, |(place, _)| place);
         let image: [u8; SIZE] = draft.bytes().try_into().expect("an image has one size");
-        self.written = Some(Box::new((place, self.places[place].clone(), image)));
+        let before = self.places[place].clone();
+        self.written = Some(Box::new(Written {
+            place,
+            before,
+            image,
+        }));
         self.put(place, &image, stage);
         draft
     }
@@ -495,6 +504,15 @@ impl std::fmt::Debug for World {
             .field("admitted", &self.admitted)
             .finish_non_exhaustive()
     }
+}
+
+/// A write that came to an end, or the power failed in it.
+#[derive(Clone)]
+struct Written {
+    place: usize,
+    /// What the place held.
+    before: Vec<u8>,
+    image: [u8; SIZE],
 }
 
 /// A write that has begun. A draft cannot be cloned, but it can be taken again.
