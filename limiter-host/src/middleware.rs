@@ -207,7 +207,7 @@ impl<D, A> LimiterLayer<D, A> {
     /// Puts the layer around a whole service, with bodies of the service's own type.
     ///
     /// An axum router adds a layer by boxing it, its future and its clone for each request, which
-    /// takes longer than the layer itself. Around the router none of that is needed:
+    /// takes about as long as the layer itself. Around the router none of that is needed:
     ///
     /// ```no_run
     /// # use axum::{Router, extract::Request};
