@@ -5,7 +5,7 @@
 //! | `config`, `topology` | how the store is used; where it is |
 //! | `tls` | certificates |
 //! | `link`, `outage` | the connection; what is decided without one |
-//! | `check.lua`, `packed`, `script` | the decision in the store, and how it is asked for |
+//! | `check.lua`, `packed`, `records`, `script` | the decision in the store, and how it is asked for |
 //! | `trip` | from a request to its decision, with a round trip or without |
 //! | `decide` | one decision: asked of the store, made again by the core |
 //! | `refund` | permits that go back |
@@ -42,6 +42,7 @@ mod manage;
 mod observe;
 mod outage;
 mod packed;
+mod records;
 mod refund;
 mod registry;
 mod script;
@@ -357,7 +358,7 @@ impl RedisLimiter {
         let Some(record) = record else {
             return Ok((None, 0));
         };
-        let calendar = packed::unpack_calendar(&record).ok_or(StoreError::Foreign)?;
+        let calendar = records::unpack_calendar(&record).ok_or(StoreError::Foreign)?;
         Ok((calendar.day(), calendar.refills()))
     }
 }

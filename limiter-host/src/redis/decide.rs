@@ -4,9 +4,8 @@
 
 use super::link::Connection;
 use super::local::Ahead;
-use super::packed::{
-    Ask, LOOKED, Pending, Permits, Reply, TokenRecord, UserRecord, unpack_calendar,
-};
+use super::packed::{Ask, LOOKED, Pending, Permits, Reply};
+use super::records::{TokenRecord, UserRecord, unpack_calendar};
 use super::registry::Entry;
 use super::script::{self, CHECK};
 use super::share::Share;

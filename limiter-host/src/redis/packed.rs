@@ -2,10 +2,9 @@
 //! `struct.pack` and `struct.unpack` of the server's Lua write and read. No text of a caller is
 //! among them.
 
+use super::records::put_abuse;
 use limiter_core::abuse::Abuse;
-use limiter_core::calendar::Calendar;
-use limiter_core::daily::{DailyMode, Day, Strikes};
-use limiter_core::window::Window;
+use limiter_core::daily::DailyMode;
 use limiter_core::{Instant, Now, Policy, UnixTime};
 
 /// Writes numbers one after the other.
@@ -32,122 +31,20 @@ impl Packer {
 
 /// Reads numbers one after the other; past the end all are 0.
 #[derive(Clone, Copy, Debug)]
-struct Unpacker<'a>(&'a [u8]);
+pub(super) struct Unpacker<'a>(pub(super) &'a [u8]);
 
 impl Unpacker<'_> {
-    fn take(&mut self, bytes: usize) -> u64 {
+    pub(super) fn take(&mut self, bytes: usize) -> u64 {
         let (head, rest) = self.0.split_at(bytes.min(self.0.len()));
         self.0 = rest;
         head.iter()
             .fold(0, |value, &byte| value << 8 | u64::from(byte))
     }
 
-    fn take_u32(&mut self, bytes: usize) -> u32 {
+    pub(super) fn take_u32(&mut self, bytes: usize) -> u32 {
         // OK because at most 4 bytes are asked for.
         u32::try_from(self.take(bytes)).unwrap_or_default()
     }
-}
-
-/// A token's window and conduct, as its key holds them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct TokenRecord {
-    pub(super) window: Window,
-    pub(super) abuse: Abuse,
-    /// When the key ends, by the server's clock; 0 where the clock is the caller's.
-    pub(super) ends_ms: u64,
-}
-
-impl TokenRecord {
-    const BYTES: usize = 26;
-
-    /// Reads the record; `None` if it is of another version.
-    pub(super) fn unpack(bytes: &[u8]) -> Option<Self> {
-        let mut unpacker = versioned(bytes, Self::BYTES)?;
-        let state = unpacker.take(1);
-        let (start, used) = (unpacker.take(6), unpacker.take(3));
-        let (mark, offences) = (unpacker.take(6), unpacker.take(3));
-        let ends_ms = unpacker.take(6);
-        let open = state & 1;
-        Some(Self {
-            window: Window::from_bits(used << 44 | open << 43 | start),
-            abuse: Abuse::from_bits((state & 2) << 62 | offences << 44 | mark),
-            ends_ms,
-        })
-    }
-}
-
-impl TokenRecord {
-    /// The record as the scripts write it.
-    pub(super) fn pack(&self) -> Vec<u8> {
-        let open = u8::from(self.window.is_open());
-        let blocked = u8::from(self.abuse.is_blocked());
-        let packer = Packer::with_capacity(Self::BYTES)
-            .put(1, VERSION)
-            .put(1, open + 2 * blocked)
-            .put(6, self.window.start().as_millis())
-            .put(3, self.window.used());
-        put_mark(packer, self.abuse)
-            .put(6, self.ends_ms)
-            .into_bytes()
-    }
-}
-
-/// The mark of a conduct and its offences.
-fn put_mark(packer: Packer, abuse: Abuse) -> Packer {
-    let mark = abuse.to_bits() & ((1 << 44) - 1);
-    packer.put(6, mark).put(3, abuse.offences())
-}
-
-/// The three numbers that the scripts keep of a conduct: blocked or not, the mark, the offences.
-pub(super) fn put_abuse(packer: Packer, abuse: Abuse) -> Packer {
-    put_mark(packer.put(1, abuse.is_blocked()), abuse)
-}
-
-/// A user's day and strikes, as their key holds them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct UserRecord {
-    pub(super) day: Day,
-    pub(super) strikes: Strikes,
-}
-
-impl UserRecord {
-    /// Its last 6 bytes, when the key ends, are for the scripts alone.
-    const BYTES: usize = 19;
-
-    /// Reads the record; `None` if it is of another version.
-    pub(super) fn unpack(bytes: &[u8]) -> Option<Self> {
-        let mut unpacker = versioned(bytes, Self::BYTES)?;
-        let (refills, used) = (unpacker.take_u32(4), unpacker.take_u32(4));
-        let (count, last) = (unpacker.take(1), unpacker.take_u32(3));
-        Some(Self {
-            day: Day::new(refills, used),
-            strikes: Strikes::new(u8::try_from(count).unwrap_or(u8::MAX), last),
-        })
-    }
-}
-
-/// Reads the calendar's record; `None` if it is of another version.
-pub(super) fn unpack_calendar(bytes: &[u8]) -> Option<Calendar> {
-    const BYTES: usize = 22;
-    let mut unpacker = versioned(bytes, BYTES)?;
-    let paced = unpacker.take(1);
-    let (last_change, earliest_next) = (unpacker.take(6), unpacker.take(6));
-    let day = unpacker.take(4) << 32 | unpacker.take(4);
-    let started = 2;
-    // The mark that only makes feeding quicker is not stored: never, until it is fed.
-    let steady_from = i64::MAX.cast_unsigned();
-    Some(Calendar::from_words([
-        last_change,
-        earliest_next,
-        steady_from,
-        day,
-        paced | started,
-    ]))
-}
-
-fn versioned(bytes: &[u8], length: usize) -> Option<Unpacker<'_>> {
-    let mut unpacker = Unpacker(bytes);
-    (bytes.len() == length && unpacker.take(1) == VERSION).then_some(unpacker)
 }
 
 /// The policy as `check.lua` takes it, behind the request.
@@ -330,7 +227,6 @@ pub(super) fn pack_back(now: Option<Instant>, window_ms: u32, mark: u64, cost: u
         .into_bytes()
 }
 
-const VERSION: u64 = 2;
 const PEEK: u8 = 1;
 const OFFENDS: u8 = 2;
 const INJECTED: u8 = 4;
@@ -344,35 +240,6 @@ mod tests {
     use super::*;
     use limiter_core::Plan;
     use std::time::Duration;
-
-    #[test]
-    fn a_records_numbers_are_where_the_scripts_put_them() {
-        let mut bytes = vec![2, 3];
-        bytes.extend([0, 0, 0, 0, 1, 2, 0, 0, 7]);
-        bytes.extend([0, 0, 0, 1, 0, 0, 0, 0, 0]);
-        bytes.extend([0, 0, 0, 0, 2, 0]);
-        let record = TokenRecord::unpack(&bytes).unwrap();
-        assert_eq!(record.pack(), bytes);
-        assert_eq!(record.window.start(), Instant::from_millis(258));
-        assert_eq!((record.window.used(), record.ends_ms), (7, 512));
-        assert!(record.abuse.is_blocked());
-        assert_eq!(record.abuse.blocked_ms(Instant::from_millis(0)), 1 << 16);
-
-        let user = [2, 0, 0, 0, 5, 0, 0, 0, 9, 2, 0, 0, 4, 0, 0, 0, 0, 0, 0];
-        let user = UserRecord::unpack(&user).unwrap();
-        assert_eq!(
-            (user.day, user.strikes),
-            (Day::new(5, 9), Strikes::new(2, 4))
-        );
-    }
-
-    #[test]
-    fn a_record_of_another_version_or_length_is_none() {
-        assert_eq!(TokenRecord::unpack(&[1; 26]), None);
-        assert_eq!(TokenRecord::unpack(&[2; 25]), None);
-        assert_eq!(UserRecord::unpack(&[]), None);
-        assert_eq!(unpack_calendar(&[2; 23]), None);
-    }
 
     #[test]
     fn a_policy_is_30_bytes_and_a_plain_ask_9_more() {
@@ -423,12 +290,5 @@ mod tests {
         bytes.push(0);
         assert_eq!(Reply::unpack(&bytes), None);
         assert_eq!(Reply::unpack(&bytes[..22]), None);
-    }
-
-    #[test]
-    fn a_conduct_is_blocked_or_not_a_mark_and_offences() {
-        let abuse = Abuse::from_bits(5 << 44 | 258);
-        let bytes = put_abuse(Packer::default(), abuse).into_bytes();
-        assert_eq!(bytes, [0, 0, 0, 0, 0, 1, 2, 0, 0, 5]);
     }
 }
