@@ -18,10 +18,15 @@ use std::sync::Arc;
 /// The window of the preset, nobody blocked, and a day that is never used up.
 #[must_use]
 pub fn policy() -> Policy {
-    Policy::builder()
+    const POLICY: Policy = match Policy::builder()
+        .plan(Plan::ADVANCED, 40, 160)
         .daily_limit(u32::MAX)
         .build()
-        .unwrap_or(Policy::pipedrive())
+    {
+        Ok(policy) => policy,
+        Err(_) => panic!("not a policy"),
+    };
+    POLICY
 }
 
 /// What every token is registered with.
@@ -96,6 +101,23 @@ impl Ours {
             shared: Arc::new(shared),
             locked: Arc::new(locked),
             concurrent: Arc::new(concurrent),
+        }
+    }
+
+    /// Fails the run if a request was refused: then what was timed is not what the table says.
+    pub fn expect_all_admitted(&self) {
+        let forms = [
+            ("Limiter", Ok(self.plain.borrow().statistics())),
+            ("Shared", self.shared.with(|limiter| limiter.statistics())),
+            (
+                "Locked",
+                Ok(self.locked.with(|limiter| limiter.statistics())),
+            ),
+            ("Concurrent", Ok(self.concurrent.statistics())),
+        ];
+        for (form, statistics) in forms {
+            let refused = statistics.map(|counts| counts.refused_in_all());
+            assert_eq!(refused, Ok(0), "{form} refused requests");
         }
     }
 

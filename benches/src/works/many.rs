@@ -90,6 +90,7 @@ fn of_size(tokens: u32, effort: Effort) -> Vec<Row> {
         }
         eprintln!("  {tokens} tokens, {}", how.name());
     }
+    ours.expect_all_admitted();
     rows
 }
 
