@@ -60,7 +60,7 @@ loom() {
 }
 
 power_loss() {
-    cargo test --release -p limiter-core --test suite power_loss -- --ignored --nocapture
+    cargo test --release -p limiter-core --test suite longer_sequences -- --ignored --nocapture
 }
 
 redis() {

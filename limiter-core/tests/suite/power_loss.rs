@@ -152,7 +152,7 @@ fn longer_sequences_with_two_faults_admit_nobody_twice_either() {
 }
 
 #[test]
-#[ignore = "takes minutes; `./ci.sh power-loss` runs it"]
+#[ignore = "takes hours: every byte of every write after every byte of every other"]
 fn a_second_fault_on_whatever_the_first_one_left() {
     let search = Search {
         follows_all: true,
