@@ -216,7 +216,7 @@ impl DecideAsync for Durable {
             return Step::Done(decision);
         }
         let decision = shared.limiter.check(request, now);
-        let Some(claim) = shared.claim(&decision) else {
+        let Some(claim) = Claim::of(&decision, &shared.limiter) else {
             return Step::Done(decision);
         };
         let mut state = shared.lock();
@@ -301,20 +301,6 @@ impl Shared {
             self.work.notify_one();
         }
         decision
-    }
-
-    /// What a decision charged to a user's day, if it did.
-    fn claim(&self, decision: &Decision) -> Option<Claim> {
-        let receipt = decision.receipt()?;
-        let (place, refills) = (receipt.user()?, receipt.refills());
-        let (day, tenancy) = self.limiter.day_at(place)?;
-        Some(Claim {
-            place,
-            tenancy,
-            refills,
-            cost: receipt.cost(),
-            used: (day.refills() == refills).then_some(day.used()),
-        })
     }
 }
 

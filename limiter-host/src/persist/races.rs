@@ -70,7 +70,7 @@ impl Device {
     fn post(&self) -> Answer {
         let request = Request::new(TokenId::from_hash(ID), Method::Post);
         let decision = self.limiter.check(&request, now());
-        let Some(claim) = self.claim(&decision) else {
+        let Some(claim) = Claim::of(&decision, &self.limiter) else {
             return Answer::Refused;
         };
         let mut state = self.lock();
@@ -101,20 +101,6 @@ impl Device {
             return self.give_back(decision);
         }
         Answer::Waits(decision, claim)
-    }
-
-    /// `Shared::claim`.
-    fn claim(&self, decision: &Decision) -> Option<Claim> {
-        let receipt = decision.receipt()?;
-        let (place, refills) = (receipt.user()?, receipt.refills());
-        let (day, tenancy) = self.limiter.day_at(place)?;
-        Some(Claim {
-            place,
-            tenancy,
-            refills,
-            cost: receipt.cost(),
-            used: (day.refills() == refills).then_some(day.used()),
-        })
     }
 
     fn hand_out(&self) -> Answer {
@@ -173,6 +159,16 @@ impl Device {
         let disk = self.disk.lock().expect("no panic");
         (disk.stored, disk.handed_out, used)
     }
+
+    /// That so much was handed out and is used, and how much a cut would cost.
+    fn expect_handed_out(&self, permits: u32) {
+        let (stored, handed_out, used) = self.sums();
+        assert_eq!((handed_out, used), (permits, permits));
+        assert!(
+            stored - handed_out <= AHEAD.get(),
+            "a cut costs more than the reserve"
+        );
+    }
 }
 
 fn now() -> Now {
@@ -213,12 +209,7 @@ fn no_permit_is_handed_out_before_it_is_stored_and_no_finished_write_is_lost() {
                 let answer = device.poll(answer, false);
                 assert!(matches!(answer, Answer::HandedOut), "a write was lost");
             }
-            let (stored, handed_out, used) = device.sums();
-            assert_eq!((handed_out, used), (2, 2));
-            assert!(
-                stored - handed_out <= AHEAD.get(),
-                "a cut costs more than the reserve"
-            );
+            device.expect_handed_out(2);
         },
     );
 }
@@ -237,12 +228,7 @@ fn two_who_ask_at_once_are_both_covered_by_the_next_write() {
             assert!(matches!(device.poll(b, false), Answer::HandedOut));
             device.write(true);
             assert!(matches!(device.poll(a, false), Answer::HandedOut));
-            let (stored, handed_out, used) = device.sums();
-            assert_eq!((handed_out, used), (2, 2));
-            assert!(
-                stored - handed_out <= AHEAD.get(),
-                "a cut costs more than the reserve"
-            );
+            device.expect_handed_out(2);
         },
     );
 }
@@ -262,12 +248,7 @@ fn a_write_that_fails_hands_nothing_out_and_leaves_nothing_charged() {
             let answer = device.post();
             device.write(true);
             assert!(matches!(device.poll(answer, false), Answer::HandedOut));
-            let (stored, handed_out, used) = device.sums();
-            assert_eq!((handed_out, used), (1, 1));
-            assert!(
-                stored - handed_out <= AHEAD.get(),
-                "a cut costs more than the reserve"
-            );
+            device.expect_handed_out(1);
         },
     );
 }

@@ -1,10 +1,11 @@
 //! What is stored, who waits, and what the writer is to do: all under one lock, held for a moment.
 
 use super::options::Options;
+use crate::Concurrent;
 use crate::concurrent::restart::Seated;
 use limiter_core::daily::Day;
 use limiter_core::snapshot::UserRecord;
-use limiter_core::{Bound, Instant, Policy};
+use limiter_core::{Bound, Decision, Instant, Policy};
 use std::task::Waker;
 
 /// A charge that is not handed out yet.
@@ -19,6 +20,22 @@ pub(super) struct Claim {
     pub(super) used: Option<u32>,
     /// What it charged.
     pub(super) cost: u32,
+}
+
+impl Claim {
+    /// What a decision charged to a user's day, if it did.
+    pub(super) fn of(decision: &Decision, limiter: &Concurrent) -> Option<Self> {
+        let receipt = decision.receipt()?;
+        let (place, refills) = (receipt.user()?, receipt.refills());
+        let (day, tenancy) = limiter.day_at(place)?;
+        Some(Self {
+            place,
+            tenancy,
+            refills,
+            cost: receipt.cost(),
+            used: (day.refills() == refills).then_some(day.used()),
+        })
+    }
 }
 
 /// One user's bound.
