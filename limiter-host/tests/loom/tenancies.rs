@@ -3,9 +3,14 @@
 use super::{
     PLAN, api_token_of, at, explore, left, limiter, policy, race, read, register, token, write,
 };
+use limiter_host::Concurrent;
 use limiter_host::core::{Reason, RegisterError, Registered, Registration, TokenLimit};
-use loom::sync::Arc;
-use loom::thread;
+
+/// Revokes the first token and registers it for the second user.
+fn pass_to_second_user(limiter: &Concurrent) -> Result<Registered, RegisterError> {
+    assert!(limiter.revoke(token(1), at(0)));
+    limiter.register(token(1), api_token_of(2), at(0))
+}
 
 #[test]
 fn a_row_goes_to_another_token_or_stays_charged() {
@@ -63,14 +68,7 @@ fn a_revoked_token_that_is_resumed_by_another_user_charges_one_of_them() {
         let limiter = limiter(policy().plan(PLAN, 3, 3).daily_limit(3), 2, 1);
         register(&limiter, 1, 1);
         assert!(read(&limiter, 1, at(0)).is_admitted());
-        let (registered, write) = race(
-            &limiter,
-            |l| {
-                assert!(l.revoke(token(1), at(0)));
-                l.register(token(1), api_token_of(2), at(0))
-            },
-            |l| write(l, 1, at(0)),
-        );
+        let (registered, write) = race(&limiter, pass_to_second_user, |l| write(l, 1, at(0)));
         let charged = u32::from(write.is_admitted());
         if registered == Ok(Registered::Resumed) {
             // The new user took the row, so the write was charged to nobody or to the new one.
@@ -93,8 +91,7 @@ fn a_late_write_of_a_token_that_changed_its_user_charges_nobody_who_took_the_fir
         let (third, write) = race(
             &limiter,
             |l| {
-                assert!(l.revoke(token(1), at(0)));
-                let second = l.register(token(1), api_token_of(2), at(0));
+                let second = pass_to_second_user(l);
                 assert_eq!(second, Ok(Registered::Resumed));
                 l.register(token(2), api_token_of(3), at(0))
             },
@@ -145,14 +142,7 @@ fn a_late_write_of_a_token_that_was_registered_anew_charges_its_new_user() {
         let limiter = limiter(policy().plan(PLAN, 3, 3).daily_limit(3), 2, 2);
         register(&limiter, 1, 1);
         register(&limiter, 2, 1);
-        let (registered, write) = race(
-            &limiter,
-            |l| {
-                assert!(l.revoke(token(1), at(0)));
-                l.register(token(1), api_token_of(2), at(0))
-            },
-            |l| write(l, 1, at(0)),
-        );
+        let (registered, write) = race(&limiter, pass_to_second_user, |l| write(l, 1, at(0)));
         let charged = u32::from(write.is_admitted());
         let left = [2, 1].map(|token| left(&limiter, token, at(0)).1);
         if registered == Ok(Registered::New) {
@@ -178,8 +168,7 @@ fn a_late_write_that_was_overtaken_on_the_first_users_day_charges_its_new_user()
             &limiter,
             |l| {
                 assert!(write(l, 2, at(0)).is_admitted());
-                assert!(l.revoke(token(1), at(0)));
-                l.register(token(1), api_token_of(2), at(0))
+                pass_to_second_user(l)
             },
             |l| write(l, 1, at(0)),
         );
