@@ -37,6 +37,44 @@ pub trait Medium {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MediumFailed;
 
+impl<M: Medium> Medium for &mut M {
+    fn read(&mut self, at: u32, bytes: &mut [u8]) -> Result<(), MediumFailed> {
+        M::read(self, at, bytes)
+    }
+
+    fn write(&mut self, at: u32, bytes: &[u8]) -> Result<(), MediumFailed> {
+        M::write(self, at, bytes)
+    }
+}
+
+/// A medium in memory.
+#[derive(Clone, Debug)]
+pub struct Memory<B>(pub B);
+
+impl<B: AsRef<[u8]> + AsMut<[u8]>> Medium for Memory<B> {
+    fn read(&mut self, at: u32, bytes: &mut [u8]) -> Result<(), MediumFailed> {
+        let (_, from) = self
+            .0
+            .as_ref()
+            .split_at_checked(at as usize)
+            .ok_or(MediumFailed)?;
+        bytes.copy_from_slice(from.get(..bytes.len()).ok_or(MediumFailed)?);
+        Ok(())
+    }
+
+    fn write(&mut self, at: u32, bytes: &[u8]) -> Result<(), MediumFailed> {
+        let (_, from) = self
+            .0
+            .as_mut()
+            .split_at_mut_checked(at as usize)
+            .ok_or(MediumFailed)?;
+        from.get_mut(..bytes.len())
+            .ok_or(MediumFailed)?
+            .copy_from_slice(bytes);
+        Ok(())
+    }
+}
+
 /// The flash, of `PAGES` pages of `PAGE` bytes each, and when its power fails.
 #[derive(Debug)]
 pub struct Nor<M, const PAGE: usize = 1024, const PAGES: usize = 3> {

@@ -111,7 +111,7 @@ const KEY: u8 = 0;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nor::tests::{Memory, blank};
+    use crate::nor::{Memory, tests::blank};
 
     /// As long as an image for eight rows.
     const IMAGE: usize = 204;
@@ -119,7 +119,7 @@ mod tests {
     const CUT: StoreError = StoreError::Flash(NorError::PowerCut);
 
     /// Stores images until all are or the power fails; says how many were, and why it ended.
-    fn save_all(memory: &mut Memory, cut: u32, seed: u32) -> (u8, Option<StoreError>) {
+    fn save_all(memory: &mut Memory<Vec<u8>>, cut: u32, seed: u32) -> (u8, Option<StoreError>) {
         let mut store = Store::new(Nor::new(memory, cut, seed));
         for number in 0..IMAGES {
             if let Err(error) = store.save(&mut [0; 256], &[number; IMAGE]) {

@@ -4,11 +4,9 @@ use crate::store::block_on;
 const PAGE_BYTES: u32 = 1024;
 const BYTES: u32 = <Nor<()>>::BYTES;
 
-pub(crate) struct Memory(pub(crate) Vec<u8>);
-
 /// A host that stops the device at a write to the medium: the ones before are done, it and the later ones are not.
 struct Stopping<'m> {
-    memory: &'m mut Memory,
+    memory: &'m mut Memory<Vec<u8>>,
     writes_left: u32,
 }
 
@@ -23,33 +21,7 @@ impl Medium for Stopping<'_> {
     }
 }
 
-impl Memory {
-    fn read(&self, at: u32, bytes: &mut [u8]) -> Result<(), MediumFailed> {
-        let at = at as usize;
-        let source = self.0.get(at..at + bytes.len()).ok_or(MediumFailed)?;
-        bytes.copy_from_slice(source);
-        Ok(())
-    }
-
-    fn write(&mut self, at: u32, bytes: &[u8]) -> Result<(), MediumFailed> {
-        let at = at as usize;
-        let target = self.0.get_mut(at..at + bytes.len()).ok_or(MediumFailed)?;
-        target.copy_from_slice(bytes);
-        Ok(())
-    }
-}
-
-impl Medium for &mut Memory {
-    fn read(&mut self, at: u32, bytes: &mut [u8]) -> Result<(), MediumFailed> {
-        Memory::read(self, at, bytes)
-    }
-
-    fn write(&mut self, at: u32, bytes: &[u8]) -> Result<(), MediumFailed> {
-        Memory::write(self, at, bytes)
-    }
-}
-
-pub(crate) fn blank() -> Memory {
+pub(crate) fn blank() -> Memory<Vec<u8>> {
     Memory(vec![0xff; <Nor<()>>::MEDIUM_BYTES as usize])
 }
 

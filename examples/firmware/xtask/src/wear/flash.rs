@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 use images_flash::{
-    nor::{Medium, MediumFailed, Nor, Wear},
+    nor::{Memory, Nor, Wear},
     store::{Store, StoreError},
 };
 
@@ -49,7 +49,7 @@ pub(super) fn wear(image: usize, geometry: Geometry) -> Result<Option<Rate>> {
 }
 
 fn wear_out<const PAGE: usize, const PAGES: usize>(image: usize) -> Result<Option<Rate>> {
-    let medium = Bytes(vec![0xff; Nor::<(), PAGE, PAGES>::MEDIUM_BYTES as usize]);
+    let medium = Memory(vec![0xff; Nor::<(), PAGE, PAGES>::MEDIUM_BYTES as usize]);
     let mut store = Store::new(Nor::<_, PAGE, PAGES>::of_any_size(medium, 0, 1));
     let (bytes, mut buffer) = (vec![0x5a; image], vec![0; image + 8]);
     let mut writes = 0;
@@ -90,25 +90,6 @@ fn rate<const PAGES: usize>(
         erases: erases.iter().sum(),
         most_erases: erases.into_iter().max().unwrap_or(0),
         stored_bytes,
-    }
-}
-
-/// A medium in memory.
-struct Bytes(Vec<u8>);
-
-impl Medium for Bytes {
-    fn read(&mut self, at: u32, bytes: &mut [u8]) -> Result<(), MediumFailed> {
-        let at = at as usize;
-        let source = self.0.get(at..at + bytes.len()).ok_or(MediumFailed)?;
-        bytes.copy_from_slice(source);
-        Ok(())
-    }
-
-    fn write(&mut self, at: u32, bytes: &[u8]) -> Result<(), MediumFailed> {
-        let at = at as usize;
-        let target = self.0.get_mut(at..at + bytes.len()).ok_or(MediumFailed)?;
-        target.copy_from_slice(bytes);
-        Ok(())
     }
 }
 
