@@ -7,6 +7,7 @@ use crate::shape::{SHAPES, Shape};
 use limiter_bench::measure::percentile;
 use limiter_bench::report::machine::Machine;
 use limiter_bench::report::markdown::figure;
+use limiter_bench::report::page::between;
 use limiter_redis_servers::Server;
 use std::fmt::Write as _;
 use std::fs;
@@ -14,22 +15,11 @@ use std::path::Path;
 
 /// Where, when, and of what.
 pub fn head(machine: &Machine, server: &Server, effort: Effort) -> String {
-    let versions: Vec<String> = machine
-        .versions
-        .iter()
-        .map(|(name, version)| format!("{name} {version}"))
-        .collect();
     format!(
-        "{}, {} ({} processors, shared by client and server), {}, {}, load {} at the beginning.\nRedis {}; {}. \
-         {} rounds of {} ms each.\n",
-        machine.date,
-        machine.processor,
-        machine.processors,
-        machine.kernel,
-        machine.rustc,
-        machine.load_average,
+        "{}\nRedis {}; {}. {} rounds of {} ms each.\n",
+        machine.circumstances(", shared by client and server"),
         version(server),
-        versions.join(", "),
+        machine.releases(),
         effort.rounds,
         effort.span.as_millis(),
     )
@@ -110,11 +100,8 @@ pub fn trips(found: &[(String, u64)]) -> String {
 pub fn publish(package: &Path, page: &str) -> Result<(), Box<dyn std::error::Error>> {
     let path = package.join("README.md");
     let text = fs::read_to_string(&path)?;
-    let marks = text
-        .split_once(BEGIN)
-        .and_then(|(before, rest)| Some((before, rest.split_once(END)?.1)));
-    let (before, after) = marks.ok_or("README.md: nothing to write between")?;
-    fs::write(&path, format!("{before}{BEGIN}\n\n{page}\n{END}{after}"))?;
+    let text = between(&text, [BEGIN, END], page);
+    fs::write(&path, text.ok_or("README.md: nothing to write between")?)?;
     Ok(())
 }
 

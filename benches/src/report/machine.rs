@@ -50,6 +50,26 @@ impl Machine {
             versions: versions(lock, compared),
         }
     }
+
+    /// When and where it ran, in a line; `shared` is to follow the number of processors.
+    #[must_use]
+    pub fn circumstances(&self, shared: &str) -> String {
+        format!(
+            "{}, {} ({} processors{shared}), {}, {}, load {} at the beginning.",
+            self.date, self.processor, self.processors, self.kernel, self.rustc, self.load_average,
+        )
+    }
+
+    /// The releases that were compared, in a line.
+    #[must_use]
+    pub fn releases(&self) -> String {
+        let releases: Vec<String> = self
+            .versions
+            .iter()
+            .map(|(name, version)| format!("{name} {version}"))
+            .collect();
+        releases.join(", ")
+    }
 }
 
 /// What a program says, in one line; nothing if it cannot be asked.

@@ -22,25 +22,15 @@ pub fn all(summary: &Summary) -> String {
 #[must_use]
 pub fn circumstances(summary: &Summary) -> String {
     let machine = &summary.machine;
-    let versions: Vec<String> = machine
-        .versions
-        .iter()
-        .map(|(name, version)| format!("{name} {version}"))
-        .collect();
     let small = if summary.quick {
         " This was the small run: take it for a hint."
     } else {
         ""
     };
     format!(
-        "{}, {} ({} processors), {}, {}, load {} at the beginning.{small}\n{}.\n",
-        machine.date,
-        machine.processor,
-        machine.processors,
-        machine.kernel,
-        machine.rustc,
-        machine.load_average,
-        versions.join(", "),
+        "{}{small}\n{}.\n",
+        machine.circumstances(""),
+        machine.releases()
     )
 }
 

@@ -53,9 +53,15 @@ pub fn parts(summary: &Summary) -> [(PathBuf, String); 2] {
 /// The text with `part` between the marks; `None` if it has no marks.
 #[must_use]
 pub fn with_part(text: &str, part: &str) -> Option<String> {
-    let (before, rest) = text.split_once(BEGIN)?;
-    let (_, after) = rest.split_once(END)?;
-    Some(format!("{before}{BEGIN}\n\n{part}\n{END}{after}"))
+    between(text, [BEGIN, END], part)
+}
+
+/// The text with `part` between two marks; `None` if it has not both.
+#[must_use]
+pub fn between(text: &str, [begin, end]: [&str; 2], part: &str) -> Option<String> {
+    let (before, rest) = text.split_once(begin)?;
+    let (_, after) = rest.split_once(end)?;
+    Some(format!("{before}{begin}\n\n{part}\n{end}{after}"))
 }
 
 /// What wins, by how much, where we lose: a few lines.
