@@ -6,8 +6,9 @@ use crate::measure::Subject;
 use foldhash::fast::RandomState as FoldHash;
 use governor::middleware::{NoOpMiddleware, StateInformationMiddleware};
 use governor::nanos::Nanos;
-use governor::state::keyed::{DashMapStateStore, KeyedStateStore};
+use governor::state::keyed::{DashMapStateStore, HashMapStateStore, KeyedStateStore};
 use governor::{Quota, RateLimiter};
+use std::hash::Hash;
 use std::hint::black_box;
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -18,8 +19,14 @@ pub const BASE: &str = "governor dashmap, StateInformationMiddleware";
 /// What writes are compared with.
 pub const TWO: &str = "two governors dashmap, StateInformationMiddleware";
 
+/// The quickest of its forms that tell what remains.
+const INFORMING: &str = "governor hashmap, foldhash, StateInformationMiddleware";
+
 /// A keyed governor that tells what remains.
 pub type Informing<K> = RateLimiter<K, DashMapStateStore<K>, Virtual, StateInformationMiddleware>;
+
+type InformingHashMap<K> =
+    RateLimiter<K, HashMapStateStore<K, FoldHash>, Virtual, StateInformationMiddleware>;
 
 /// [`LIMIT`] permits in two seconds.
 #[must_use]
@@ -47,12 +54,15 @@ pub fn keyed() -> Vec<Subject> {
     let hashmap_foldhash =
         RateLimiter::hashmap_with_clock_and_hasher(quota(), Virtual::new(), foldhash());
     vec![
-        informing(BASE, TOKEN, informing_dashmap()),
+        informing(BASE, TOKEN, LACKS_INFORMING, informing_dashmap()),
         plain("governor dashmap", LACKS, dashmap),
         plain("governor dashmap, foldhash", LACKS_HASH, dashmap_foldhash),
         plain("governor hashmap", LACKS, hashmap),
         plain("governor hashmap, foldhash", LACKS_HASH, hashmap_foldhash),
         of_id(),
+        hashmap_of_id(),
+        informing(INFORMING, TOKEN, LACKS_INFORMING_HASH, informing_hashmap()),
+        informing_hashmap_of_id(),
         allocating(),
     ]
 }
@@ -103,12 +113,13 @@ where
 fn informing<S>(
     name: &str,
     form: &'static str,
+    lacks: &'static str,
     limiter: RateLimiter<String, S, Virtual, StateInformationMiddleware>,
 ) -> Subject
 where
     S: KeyedStateStore<String> + Send + Sync + 'static,
 {
-    Subject::shared(name, form, LACKS_INFORMING, move |steps| {
+    Subject::shared(name, form, lacks, move |steps| {
         each(steps, |step| {
             let state = limiter.check_key(&step.token);
             black_box(&state.map(|state| state.remaining_burst_capacity()));
@@ -121,6 +132,34 @@ fn of_id() -> Subject {
     let limiter: Informing<u64> =
         RateLimiter::dashmap_with_clock(quota(), Virtual::new()).with_middleware();
     Subject::shared(BASE, ID, LACKS_INFORMING, move |steps| {
+        each(steps, |step| {
+            let state = limiter.check_key(&step.id.as_u64());
+            black_box(&state.map(|state| state.remaining_burst_capacity()));
+        });
+    })
+}
+
+/// The quickest of its forms, keyed by a number that was hashed before.
+fn hashmap_of_id() -> Subject {
+    let limiter =
+        RateLimiter::hashmap_with_clock_and_hasher(quota(), Virtual::new(), FoldHash::default());
+    Subject::shared("governor hashmap, foldhash", ID, LACKS, move |steps| {
+        each(steps, |step| {
+            black_box(&limiter.check_key(&step.id.as_u64()));
+        });
+    })
+}
+
+fn informing_hashmap<K: Hash + Eq + Clone>() -> InformingHashMap<K> {
+    let limiter =
+        RateLimiter::hashmap_with_clock_and_hasher(quota(), Virtual::new(), FoldHash::default());
+    limiter.with_middleware()
+}
+
+/// The same, keyed by a number that was hashed before.
+fn informing_hashmap_of_id() -> Subject {
+    let limiter = informing_hashmap::<u64>();
+    Subject::shared(INFORMING, ID, LACKS_INFORMING, move |steps| {
         each(steps, |step| {
             let state = limiter.check_key(&step.id.as_u64());
             black_box(&state.map(|state| state.remaining_burst_capacity()));
@@ -142,6 +181,8 @@ fn allocating() -> Subject {
 const LACKS: &str = "no day, block, remaining or reset; rows are never evicted";
 const LACKS_HASH: &str = "no day, block, remaining or reset; rows are never evicted; a hash that gives way to chosen tokens";
 const LACKS_INFORMING: &str = "no day, block or reset; rows are never evicted";
+const LACKS_INFORMING_HASH: &str =
+    "no day, block or reset; rows are never evicted; a hash that gives way to chosen tokens";
 const LACKS_TWO: &str = "a day is no calendar day; refused by the day, the window is charged all the same; no block or reset";
 
 /// So many that no run meets it.
@@ -152,5 +193,10 @@ const DAILY: u32 = 1_000_000_000;
 pub fn reserved(tokens: usize) -> Subject {
     let store = DashMapStateStore::with_capacity(tokens);
     let limiter: Informing<String> = RateLimiter::new(quota(), store, Virtual::new());
-    informing(&format!("{BASE}, room reserved"), TOKEN, limiter)
+    informing(
+        &format!("{BASE}, room reserved"),
+        TOKEN,
+        LACKS_INFORMING,
+        limiter,
+    )
 }

@@ -71,17 +71,22 @@ impl Concurrent {
 
     /// Decides a request once another core's charge has come between, and until none does.
     ///
-    /// The first attempt is made at once, since the token's cache line is this core's now. Then
-    /// each waits for twice as long as the one before, up to a bound: cores that ask for one token
-    /// make runs of decisions rather than hand the line to and fro.
+    /// A failed swap has brought the token's cache line to this core, so another attempt at once is
+    /// likely to succeed. Where cores fight for a token all the time, each attempt but that one is
+    /// made after a pause, so that they make runs of decisions rather than hand the line to and fro.
     #[cold]
     #[inline(never)]
     fn decide_patiently(&self, policy: &Policy, request: &Request, now: Now) -> Decision {
         let Some(token) = asker(request) else {
             return self.decide_slowly(request, now);
         };
-        let mut pauses = 0;
+        let mut losses = 1_u32;
         loop {
+            if losses % 2 == 1 {
+                for _ in 0..self.counts.pauses_after_loss(losses > 1) {
+                    spin_loop();
+                }
+            }
             let admitted = if policy.writes().contains(request.method) {
                 self.admit_write(policy, token, request, now)
             } else {
@@ -93,14 +98,10 @@ impl Concurrent {
                     self.counts.count(Outcome::Admitted);
                     return charge.decision(token, user, request);
                 }
-                Err(Not::YetCharged) => {}
+                Err(Not::YetCharged) => losses = losses.wrapping_add(1),
                 Err(Not::Unusual) => return self.decide_slowly(request, now),
                 Err(Not::Windowed) => return self.decide_read(policy, request, now),
             }
-            for _ in 0..pauses {
-                spin_loop();
-            }
-            pauses = (2 * pauses + 1).min(MOST_PAUSES);
         }
     }
 
@@ -222,6 +223,3 @@ fn standing(token: TokenId, row: Row<'_>, lease: Lease) -> Result<(u64, Standing
     };
     Ok((window, standing))
 }
-
-/// Some microseconds: decisions of another core by the hundred.
-const MOST_PAUSES: u32 = 63;
