@@ -1,20 +1,25 @@
 //! What the layer costs an axum service: the same service with and without it, over loopback.
 //!
-//! `cargo run --release -p limiter-host --features tower --example layer-cost [ROUNDS [MILLIS [TOKENS]]]`
+//! `cargo run --release -p limiter-host --features tower --example layer-cost [ROUNDS [MILLIS [TOKENS [DEALS]]]]`
 //!
 //! One thread serves, another keeps 8 connections busy with less work than it makes, so that the
-//! server is what limits the requests per second; on Linux each has a processor of its own.
+//! server is what limits the requests per second; on Linux each has a processor of its own. The
+//! service answers with five bytes, or with a list of so many deals, which it writes as JSON.
+//!
 //! Each round drives every variant for a moment, in an order that rotates, and each is held against
-//! the bare service of the same round: what else the machine does hits all alike. Told are medians and quartiles of the requests per
-//! second, and of the serving thread's processor time for a request (on Linux), which hardly
-//! notices what else runs.
+//! the bare service of the same round: what else the machine does hits all alike. Many short rounds
+//! tell more than few long ones. Told are medians and quartiles of the requests per second, and of
+//! the serving thread's processor time for a request (on Linux), which hardly notices what else
+//! runs.
 
 use axum::extract::Request;
+use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderName, HeaderValue};
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use axum::{Router, routing::any};
 use limiter_host::core::{HashKey, Kind, Plan, Policy, Registration};
 use limiter_host::{Concurrent, LimiterLayer, SharedClock};
+use serde_json::{Value, json};
 use std::convert::Infallible;
 use std::error::Error;
 use std::io::{Read as _, Write as _};
@@ -40,24 +45,29 @@ const VARIANTS: [&str; 8] = [
 ];
 const POST: usize = 5;
 const CONNECTIONS: usize = 8;
-const BODY: &str = "deals";
+/// The answer of a service that does nothing.
+const NOTHING: &str = "deals";
+/// How a list ends, and nothing in it.
+const END_OF_LIST: &str = "]}";
 
 type Failure = Box<dyn Error + Send + Sync>;
 
 fn main() -> Result<(), Failure> {
     let mut numbers = std::env::args().skip(1).map(|number| number.parse());
-    let rounds: usize = numbers.next().unwrap_or(Ok(40))?.try_into()?;
-    let length = Duration::from_millis(numbers.next().unwrap_or(Ok(250_u64))?);
+    let rounds: usize = numbers.next().unwrap_or(Ok(300))?.try_into()?;
+    let length = Duration::from_millis(numbers.next().unwrap_or(Ok(25_u64))?);
     // In use in turn; fewer would reach their limits.
     let tokens: usize = numbers.next().unwrap_or(Ok(1_000))?.try_into()?;
+    let deals: usize = numbers.next().unwrap_or(Ok(0))?.try_into()?;
     if rounds == 0 || length.is_zero() || tokens < 20 {
         return Err("ROUNDS and MILLIS must be at least 1, TOKENS 20".into());
     }
-    pin(1);
     let (tell, told) = mpsc::channel();
     // It ends with the process.
-    std::thread::spawn(move || serve(tokens, &tell));
+    std::thread::spawn(move || serve(tokens, deals, &tell));
     let server = told.recv()??;
+    // After the server's: a thread begins where its parent may run, and counts no other processor.
+    pin(1);
     let [gets, posts] = ["GET", "POST"].map(|method| requests(method, tokens));
     let mut measured = vec![Vec::with_capacity(rounds); VARIANTS.len()];
     for round in 0..=rounds {
@@ -80,6 +90,8 @@ struct Server {
     addresses: Vec<SocketAddr>,
     /// Where Linux tells the thread's processor time.
     time: Option<PathBuf>,
+    /// How every answer ends.
+    end: &'static str,
 }
 
 /// One variant in one round.
@@ -91,18 +103,23 @@ struct Sample {
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn serve(tokens: usize, tell: &mpsc::Sender<Result<Server, Failure>>) {
+async fn serve(tokens: usize, deals: usize, tell: &mpsc::Sender<Result<Server, Failure>>) {
     pin(0);
     let listening = async {
+        let bare = bare(deals);
         let mut addresses = Vec::new();
         for variant in 0..VARIANTS.len() {
             let listener = TcpListener::bind("127.0.0.1:0").await?;
             addresses.push(listener.local_addr()?);
-            spawn(variant, tokens, listener)?;
+            spawn(variant, tokens, listener, bare.clone())?;
         }
         let thread = std::fs::read_link("/proc/thread-self").ok();
         let time = thread.map(|thread| PathBuf::from("/proc").join(thread).join("schedstat"));
-        Ok(Server { addresses, time })
+        Ok(Server {
+            addresses,
+            time,
+            end: if deals == 0 { NOTHING } else { END_OF_LIST },
+        })
     };
     if tell.send(listening.await).is_ok() {
         std::future::pending::<()>().await;
@@ -110,8 +127,12 @@ async fn serve(tokens: usize, tell: &mpsc::Sender<Result<Server, Failure>>) {
 }
 
 /// Serves one of the variants.
-fn spawn(variant: usize, tokens: usize, listener: TcpListener) -> Result<(), Failure> {
-    let bare = Router::new().route("/v1/deals", any(|| async { BODY }));
+fn spawn(
+    variant: usize,
+    tokens: usize,
+    listener: TcpListener,
+    bare: Router,
+) -> Result<(), Failure> {
     match variant {
         2 => spawn_service(
             listener,
@@ -124,6 +145,30 @@ fn spawn(variant: usize, tokens: usize, listener: TcpListener) -> Result<(), Fai
         _ => spawn_service(listener, bare),
     }
     Ok(())
+}
+
+/// The service without a limiter.
+fn bare(deals: usize) -> Router {
+    let route = if deals == 0 {
+        any(|| async { NOTHING })
+    } else {
+        let deals = Arc::new(list(deals));
+        any(move || async move {
+            let json = HeaderValue::from_static("application/json");
+            ([(CONTENT_TYPE, json)], deals.to_string()).into_response()
+        })
+    };
+    Router::new().route("/v1/deals", route)
+}
+
+fn list(deals: usize) -> Value {
+    let deal = |id| {
+        json!({
+            "id": id, "title": format!("Deal {id}"), "value": 100 * id, "currency": "EUR",
+            "status": "open", "stage_id": id % 5, "add_time": "2026-01-31 12:00:00",
+        })
+    };
+    json!({ "data": (0..deals).map(deal).collect::<Vec<_>>() })
 }
 
 fn spawn_service<S>(listener: TcpListener, service: S)
@@ -213,13 +258,13 @@ impl Server {
         let mut answered = 0_u32;
         while now() < start + length {
             for stream in &mut streams {
-                receive(stream)?;
+                self.receive(stream)?;
                 ask(stream)?;
                 answered += 1;
             }
         }
         for stream in &mut streams {
-            receive(stream)?;
+            self.receive(stream)?;
             answered += 1;
         }
         let seconds = now().duration_since(start).as_secs_f64();
@@ -227,6 +272,22 @@ impl Server {
             per_s: f64::from(answered) / seconds,
             cpu_us: (self.cpu_ns() - cpu_before) / 1_000.0 / f64::from(answered),
         })
+    }
+
+    /// Reads one answer.
+    fn receive(&self, stream: &mut TcpStream) -> Result<(), Failure> {
+        let (mut buffer, mut filled) = ([0; 32_768], 0);
+        // The body follows the head at once.
+        while !buffer[..filled].ends_with(self.end.as_bytes()) {
+            match stream.read(&mut buffer[filled..])? {
+                0 => return Err("the service ended a connection, or its answer is too long".into()),
+                more => filled += more,
+            }
+        }
+        if !buffer.starts_with(b"HTTP/1.1 200") {
+            return Err("the service refused a request".into());
+        }
+        Ok(())
     }
 
     /// What the serving thread has used so far, in nanoseconds.
@@ -248,22 +309,6 @@ fn requests(method: &str, tokens: usize) -> Vec<String> {
         )
     };
     (0..tokens).map(request).collect()
-}
-
-/// Reads one answer.
-fn receive(stream: &mut TcpStream) -> Result<(), Failure> {
-    let (mut buffer, mut filled) = ([0; 1_024], 0);
-    // The body follows the head at once, and is short.
-    while !buffer[..filled].ends_with(BODY.as_bytes()) {
-        match stream.read(&mut buffer[filled..])? {
-            0 => return Err("the service ended a connection".into()),
-            more => filled += more,
-        }
-    }
-    if !buffer.starts_with(b"HTTP/1.1 200") {
-        return Err("the service refused a request".into());
-    }
-    Ok(())
 }
 
 #[allow(clippy::disallowed_methods, reason = "it measures real time")]
