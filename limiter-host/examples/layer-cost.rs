@@ -49,6 +49,8 @@ const CONNECTIONS: usize = 8;
 const NOTHING: &str = "deals";
 /// How a list ends, and nothing in it.
 const END_OF_LIST: &str = "]}";
+/// Room for some hundred deals.
+const LONGEST_ANSWER: usize = 32_768;
 
 type Failure = Box<dyn Error + Send + Sync>;
 
@@ -255,16 +257,16 @@ impl Server {
         for stream in &mut streams {
             ask(stream)?;
         }
-        let mut answered = 0_u32;
+        let (mut answered, mut buffer) = (0_u32, vec![0; LONGEST_ANSWER]);
         while now() < start + length {
             for stream in &mut streams {
-                self.receive(stream)?;
+                self.receive(stream, &mut buffer)?;
                 ask(stream)?;
                 answered += 1;
             }
         }
         for stream in &mut streams {
-            self.receive(stream)?;
+            self.receive(stream, &mut buffer)?;
             answered += 1;
         }
         let seconds = now().duration_since(start).as_secs_f64();
@@ -275,8 +277,8 @@ impl Server {
     }
 
     /// Reads one answer.
-    fn receive(&self, stream: &mut TcpStream) -> Result<(), Failure> {
-        let (mut buffer, mut filled) = ([0; 32_768], 0);
+    fn receive(&self, stream: &mut TcpStream, buffer: &mut [u8]) -> Result<(), Failure> {
+        let mut filled = 0;
         // The body follows the head at once.
         while !buffer[..filled].ends_with(self.end.as_bytes()) {
             match stream.read(&mut buffer[filled..])? {
