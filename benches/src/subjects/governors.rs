@@ -3,6 +3,7 @@
 use super::{ID, LIMIT, TOKEN, each};
 use crate::clock::Virtual;
 use crate::measure::Subject;
+use crate::steps::Step;
 use foldhash::fast::RandomState as FoldHash;
 use governor::middleware::{NoOpMiddleware, StateInformationMiddleware};
 use governor::nanos::Nanos;
@@ -19,14 +20,40 @@ pub const BASE: &str = "governor dashmap, StateInformationMiddleware";
 /// What writes are compared with.
 pub const TWO: &str = "two governors dashmap, StateInformationMiddleware";
 
+/// The quickest of its forms.
+const HASHMAP: &str = "governor hashmap, foldhash";
 /// The quickest of its forms that tell what remains.
-const INFORMING: &str = "governor hashmap, foldhash, StateInformationMiddleware";
+const INFORMING_HASHMAP: &str = "governor hashmap, foldhash, StateInformationMiddleware";
 
 /// A keyed governor that tells what remains.
 pub type Informing<K> = RateLimiter<K, DashMapStateStore<K>, Virtual, StateInformationMiddleware>;
 
-type InformingHashMap<K> =
-    RateLimiter<K, HashMapStateStore<K, FoldHash>, Virtual, StateInformationMiddleware>;
+/// What rows are keyed by: a token, or a number that was hashed before, which the store hashes again.
+trait Key: Hash + Eq + Clone + Send + Sync + 'static {
+    /// What such a limiter is told of a request.
+    const FORM: &'static str;
+
+    /// Calls `ask` with the key of a step.
+    fn of<T>(step: &Step, ask: impl FnOnce(&Self) -> T) -> T;
+}
+
+impl Key for String {
+    const FORM: &'static str = TOKEN;
+
+    #[inline]
+    fn of<T>(step: &Step, ask: impl FnOnce(&Self) -> T) -> T {
+        ask(&step.token)
+    }
+}
+
+impl Key for u64 {
+    const FORM: &'static str = ID;
+
+    #[inline]
+    fn of<T>(step: &Step, ask: impl FnOnce(&Self) -> T) -> T {
+        ask(&step.id.as_u64())
+    }
+}
 
 /// [`LIMIT`] permits in two seconds.
 #[must_use]
@@ -46,38 +73,44 @@ pub fn per(span: Duration, permits: u32) -> Quota {
 /// All keyed forms, of which the one called [`BASE`] is among the first.
 #[must_use]
 pub fn keyed() -> Vec<Subject> {
-    let foldhash = FoldHash::default;
     let dashmap = RateLimiter::dashmap_with_clock(quota(), Virtual::new());
     let hashmap = RateLimiter::hashmap_with_clock(quota(), Virtual::new());
     let dashmap_foldhash =
-        RateLimiter::dashmap_with_clock_and_hasher(quota(), Virtual::new(), foldhash());
-    let hashmap_foldhash =
-        RateLimiter::hashmap_with_clock_and_hasher(quota(), Virtual::new(), foldhash());
+        RateLimiter::dashmap_with_clock_and_hasher(quota(), Virtual::new(), FoldHash::default());
+    let of_token = hashmap_foldhash::<String>;
+    let of_id = hashmap_foldhash::<u64>;
+    let informing_of_token = of_token().with_middleware();
+    let informing_of_id = of_id().with_middleware();
     vec![
-        informing(BASE, TOKEN, LACKS_INFORMING, informing_dashmap()),
-        plain("governor dashmap", LACKS, dashmap),
-        plain("governor dashmap, foldhash", LACKS_HASH, dashmap_foldhash),
-        plain("governor hashmap", LACKS, hashmap),
-        plain("governor hashmap, foldhash", LACKS_HASH, hashmap_foldhash),
-        of_id(),
-        hashmap_of_id(),
-        informing(INFORMING, TOKEN, LACKS_INFORMING_HASH, informing_hashmap()),
-        informing_hashmap_of_id(),
+        informing(BASE, LACKS_INFORMING, informing_dashmap::<String>()),
+        plain::<String, _>("governor dashmap", LACKS, dashmap),
+        plain::<String, _>("governor dashmap, foldhash", LACKS_HASH, dashmap_foldhash),
+        plain::<String, _>("governor hashmap", LACKS, hashmap),
+        plain(HASHMAP, LACKS_HASH, of_token()),
+        informing(BASE, LACKS_INFORMING, informing_dashmap::<u64>()),
+        plain(HASHMAP, LACKS, of_id()),
+        informing(INFORMING_HASHMAP, LACKS_INFORMING_HASH, informing_of_token),
+        informing(INFORMING_HASHMAP, LACKS_INFORMING, informing_of_id),
         allocating(),
     ]
 }
 
 /// The limiter of [`BASE`].
 #[must_use]
-pub fn informing_dashmap() -> Informing<String> {
+pub fn informing_dashmap<K: Hash + Eq + Clone>() -> Informing<K> {
     RateLimiter::dashmap_with_clock(quota(), Virtual::new()).with_middleware()
+}
+
+fn hashmap_foldhash<K: Key>()
+-> RateLimiter<K, HashMapStateStore<K, FoldHash>, Virtual, NoOpMiddleware<Nanos>> {
+    RateLimiter::hashmap_with_clock_and_hasher(quota(), Virtual::new(), FoldHash::default())
 }
 
 /// What a user of governor does for a window of tokens and a day of users: asks one limiter, then
 /// the other.
 #[must_use]
 pub fn two() -> Subject {
-    let window = informing_dashmap();
+    let window = informing_dashmap::<String>();
     let per_day = per(Duration::from_secs(86_400), DAILY);
     let day: Informing<String> =
         RateLimiter::dashmap_with_clock(per_day, Virtual::new()).with_middleware();
@@ -95,73 +128,32 @@ pub fn two() -> Subject {
     })
 }
 
-fn plain<S>(
+fn plain<K: Key, S>(
     name: &str,
     lacks: &'static str,
-    limiter: RateLimiter<String, S, Virtual, NoOpMiddleware<Nanos>>,
+    limiter: RateLimiter<K, S, Virtual, NoOpMiddleware<Nanos>>,
 ) -> Subject
 where
-    S: KeyedStateStore<String> + Send + Sync + 'static,
+    S: KeyedStateStore<K> + Send + Sync + 'static,
 {
-    Subject::shared(name, TOKEN, lacks, move |steps| {
+    Subject::shared(name, K::FORM, lacks, move |steps| {
         each(steps, |step| {
-            black_box(&limiter.check_key(&step.token));
+            black_box(&K::of(step, |key| limiter.check_key(key)));
         });
     })
 }
 
-fn informing<S>(
+fn informing<K: Key, S>(
     name: &str,
-    form: &'static str,
     lacks: &'static str,
-    limiter: RateLimiter<String, S, Virtual, StateInformationMiddleware>,
+    limiter: RateLimiter<K, S, Virtual, StateInformationMiddleware>,
 ) -> Subject
 where
-    S: KeyedStateStore<String> + Send + Sync + 'static,
+    S: KeyedStateStore<K> + Send + Sync + 'static,
 {
-    Subject::shared(name, form, lacks, move |steps| {
+    Subject::shared(name, K::FORM, lacks, move |steps| {
         each(steps, |step| {
-            let state = limiter.check_key(&step.token);
-            black_box(&state.map(|state| state.remaining_burst_capacity()));
-        });
-    })
-}
-
-/// Keyed by a number that was hashed before: the store hashes it again.
-fn of_id() -> Subject {
-    let limiter: Informing<u64> =
-        RateLimiter::dashmap_with_clock(quota(), Virtual::new()).with_middleware();
-    Subject::shared(BASE, ID, LACKS_INFORMING, move |steps| {
-        each(steps, |step| {
-            let state = limiter.check_key(&step.id.as_u64());
-            black_box(&state.map(|state| state.remaining_burst_capacity()));
-        });
-    })
-}
-
-/// The quickest of its forms, keyed by a number that was hashed before.
-fn hashmap_of_id() -> Subject {
-    let limiter =
-        RateLimiter::hashmap_with_clock_and_hasher(quota(), Virtual::new(), FoldHash::default());
-    Subject::shared("governor hashmap, foldhash", ID, LACKS, move |steps| {
-        each(steps, |step| {
-            black_box(&limiter.check_key(&step.id.as_u64()));
-        });
-    })
-}
-
-fn informing_hashmap<K: Hash + Eq + Clone>() -> InformingHashMap<K> {
-    let limiter =
-        RateLimiter::hashmap_with_clock_and_hasher(quota(), Virtual::new(), FoldHash::default());
-    limiter.with_middleware()
-}
-
-/// The same, keyed by a number that was hashed before.
-fn informing_hashmap_of_id() -> Subject {
-    let limiter = informing_hashmap::<u64>();
-    Subject::shared(INFORMING, ID, LACKS_INFORMING, move |steps| {
-        each(steps, |step| {
-            let state = limiter.check_key(&step.id.as_u64());
+            let state = K::of(step, |key| limiter.check_key(key));
             black_box(&state.map(|state| state.remaining_burst_capacity()));
         });
     })
@@ -169,7 +161,7 @@ fn informing_hashmap_of_id() -> Subject {
 
 /// Keyed by strings, and asked by a caller who holds a `&str`, as from a header.
 fn allocating() -> Subject {
-    let limiter = Arc::new(informing_dashmap());
+    let limiter = Arc::new(informing_dashmap::<String>());
     Subject::shared(BASE, "&str", LACKS_INFORMING, move |steps| {
         each(steps, |step| {
             let state = limiter.check_key(&step.token.as_str().to_owned());
@@ -193,10 +185,5 @@ const DAILY: u32 = 1_000_000_000;
 pub fn reserved(tokens: usize) -> Subject {
     let store = DashMapStateStore::with_capacity(tokens);
     let limiter: Informing<String> = RateLimiter::new(quota(), store, Virtual::new());
-    informing(
-        &format!("{BASE}, room reserved"),
-        TOKEN,
-        LACKS_INFORMING,
-        limiter,
-    )
+    informing(&format!("{BASE}, room reserved"), LACKS_INFORMING, limiter)
 }
