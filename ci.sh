@@ -23,6 +23,7 @@ usage: ./ci.sh VERB...
   all       all of these, in this order
 
 not part of all:
+  attack         attacks that take servers or minutes, on the release build; ends with a line `N held, M broke`
   load           the gateway under wrk at full speed for LOAD_SECONDS (10), judged from its answers
   power-loss     the power fails in longer sequences, at every byte, twice; POWER_LOSS_ACTS says how long (4)
   bless-counts   makes the counts of now the baseline
@@ -126,6 +127,21 @@ load() {
     examples/gateway/tests/wrk/run.sh "${LOAD_SECONDS:-10}"
 }
 
+# Tests named `attack::` are ignored elsewhere: they take servers, minutes or much memory. Each is bounded by itself;
+# the whole run ends after ATTACK_SECONDS (3600).
+attack() {
+    command -v redis-server >/dev/null || install redis-server
+    local log=target/attack.log status=0 held broke
+    mkdir -p target
+    timeout --signal=INT "${ATTACK_SECONDS:-3600}" cargo test --release --workspace --all-features --no-fail-fast \
+        -- --ignored --test-threads=1 --nocapture attack:: 2>&1 | tee "$log" || status=$?
+    held=$(grep -oE '^test result: .* [0-9]+ passed' "$log" | grep -oE '[0-9]+ passed' | awk '{n += $1} END {print n + 0}')
+    broke=$(grep -oE '^test result: .*; [0-9]+ failed' "$log" | grep -oE '[0-9]+ failed' | awk '{n += $1} END {print n + 0}')
+    [ "$status" != 124 ] || echo "attack: not finished within ${ATTACK_SECONDS:-3600} s"
+    echo "$held held, $broke broke"
+    [ "$status" = 0 ] && [ "$held" -gt 0 ]
+}
+
 bench() {
     # Counts are shown, and judged elsewhere.
     count || true
@@ -166,7 +182,7 @@ install() {
 [ $# -gt 0 ] || { usage >&2; exit 2; }
 for verb in "$@"; do
     case $verb in
-        fmt | lint | loom | redis | cross | doc | browser | firmware | counts | load | bench) "$verb" ;;
+        fmt | lint | loom | redis | cross | doc | browser | firmware | counts | load | attack | bench) "$verb" ;;
         power-loss) power_loss ;;
         bench-quick) bench --quick ;;
         bench-redis) bench_redis ;;
