@@ -15,7 +15,7 @@ usage: ./ci.sh VERB...
   test      all tests of the host workspace
   loom      races on the limiter for all cores, every interleaving up to LOOM_MAX_PREEMPTIONS (3) preemptions
   redis     the limiter on Redis servers that the tests start
-  cross     limiter-core for bare metal, every combination of its features
+  cross     limiter-core and limiter-pacer for bare metal, every combination of their features
   doc       documentation, warnings are errors
   browser   the gateway's page for operators in Chromium, its metrics in promtool; screenshots in target/screenshots
   firmware  images built, run in QEMU, measured against the baseline
@@ -43,7 +43,7 @@ fmt() {
 
 lint() {
     cargo clippy --workspace --all-targets --all-features -- -D warnings
-    cargo clippy -p limiter-core -- -D warnings
+    cargo clippy -p limiter-core -p limiter-pacer -- -D warnings
 }
 
 # The README's command.
@@ -77,7 +77,8 @@ cross() {
     local target combination feature bit
     for target in "${BARE_METAL[@]}"; do
         # A build, not only a check: code generation refuses what a target lacks.
-        cargo build -q -p limiter-core --target "$target" --all-features
+        cargo build -q -p limiter-core -p limiter-pacer --target "$target" --all-features
+        RUSTFLAGS="-D warnings" cargo check -q -p limiter-pacer --target "$target"
         for ((combination = 0; combination < 1 << ${#CORE_FEATURES[@]}; combination++)); do
             feature=""
             for bit in "${!CORE_FEATURES[@]}"; do

@@ -5,7 +5,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use limiter_core::pacer::{Answer, Ask, Pacer, PacerPolicy, Verdict};
+use limiter_pacer::{Answer, Ask, Pacer, PacerPolicy, Verdict};
 use limiter_core::{Instant, Method, Now, UnixTime};
 
 const NAMES: [&str; 9] = [

@@ -36,8 +36,8 @@
 //! What must survive a restart is a byte image ([`snapshot`]). Where the power may fail at any
 //! moment, [`Reserved`] hands out only what was written beforehand ([`reserve`]).
 //!
-//! The caller's side has a journey of its own: [`pacer`] says when a request may be sent, so that
-//! it is never refused.
+//! The caller's side is a crate of its own: `limiter-pacer` says when a request may be sent, so
+//! that it is never refused.
 //!
 //! Around it: [`policy`] holds the numbers, [`time`] the readings, [`clock`] turns a device's
 //! clocks into such readings.
@@ -89,7 +89,6 @@
 extern crate std;
 
 mod fmt;
-mod math;
 mod table;
 
 pub mod abuse;
@@ -99,7 +98,8 @@ pub mod daily;
 pub mod decision;
 pub mod http;
 pub mod limiter;
-pub mod pacer;
+#[doc(hidden)]
+pub mod math;
 pub mod policy;
 pub mod request;
 pub mod reserve;

@@ -7,22 +7,22 @@
 )]
 
 /// Widens to 64 bits. Lossless. (`u64::from` is not `const`.)
-pub(crate) const fn widen(value: u32) -> u64 {
+pub const fn widen(value: u32) -> u64 {
     value as u64
 }
 
 /// Keeps the low 32 bits and drops the rest: arithmetic modulo 2^32.
-pub(crate) const fn low32(value: u64) -> u32 {
+pub const fn low32(value: u64) -> u32 {
     value as u32
 }
 
 /// Keeps the high 32 bits.
-pub(crate) const fn high32(value: u64) -> u32 {
+pub const fn high32(value: u64) -> u32 {
     (value >> 32) as u32
 }
 
 /// Widens to a slice index. Lossless: every target has at least 32-bit pointers.
-pub(crate) const fn to_index(value: u32) -> usize {
+pub const fn to_index(value: u32) -> usize {
     const {
         assert!(
             usize::BITS >= 32,
@@ -33,18 +33,18 @@ pub(crate) const fn to_index(value: u32) -> usize {
 }
 
 /// Narrows an index or a length that a capacity check has bounded by 2^24.
-pub(crate) const fn from_index(value: usize) -> u32 {
+pub const fn from_index(value: usize) -> u32 {
     value as u32
 }
 
 /// The high word of `value * factor`, for `value < 2^32`: `floor(value * factor / 2^32)`.
-pub(crate) const fn scale(value: u32, factor: u32) -> u32 {
+pub const fn scale(value: u32, factor: u32) -> u32 {
     high32(widen(value).wrapping_mul(widen(factor)))
 }
 
 /// The same of an index or a length of at most 2^32.
 #[cfg(target_pointer_width = "64")]
-pub(crate) const fn scale_index(value: u32, factor: usize) -> usize {
+pub const fn scale_index(value: u32, factor: usize) -> usize {
     (value as usize).wrapping_mul(factor) >> 32
 }
 
@@ -52,7 +52,7 @@ pub(crate) const fn scale_index(value: u32, factor: usize) -> usize {
 ///
 /// One step for each significant bit of the quotient: at most 64, and few where the numerator is
 /// small. A divisor of 0 gives `(u64::MAX, 0)`.
-pub(crate) const fn div_rem(numerator: u64, divisor: u32) -> (u64, u32) {
+pub const fn div_rem(numerator: u64, divisor: u32) -> (u64, u32) {
     if divisor == 0 {
         return (u64::MAX, 0);
     }

@@ -1,6 +1,6 @@
 //! The calling side: clients that wait instead of being refused.
 //!
-//! A [`SharedPacer`] is the core's [`Pacer`](limiter_core::pacer::Pacer) for all tasks and threads
+//! A [`SharedPacer`] is the core's [`Pacer`](limiter_pacer::Pacer) for all tasks and threads
 //! of a process that use one token. Around it:
 //!
 //! | you have | use |
@@ -39,7 +39,7 @@ pub use self::retry::{Never, Replay, Retries};
 pub use self::shared::{FLIGHTS, SharedPacer};
 
 use limiter_core::Now;
-use limiter_core::pacer::Answer;
+use limiter_pacer::Answer;
 
 /// What a response's head tells of the limits, `now` being the moment it came.
 ///

@@ -63,6 +63,8 @@ pub use clock::{SharedClock, SystemClock};
 pub use concurrent::Concurrent;
 pub use decide::{Decide, Locked};
 pub use limiter_core as core;
+#[cfg(feature = "client")]
+pub use limiter_pacer as pacer;
 pub use manage::Manage;
 #[cfg(feature = "tower")]
 pub use middleware::LimiterLayer;

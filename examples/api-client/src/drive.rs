@@ -10,7 +10,7 @@ use hyper_util::rt::TokioExecutor;
 use limiter_host::SharedClock;
 use limiter_host::client::{CallError, PacerLayer, SharedPacer};
 use limiter_host::core::clock::ClockError;
-use limiter_host::core::pacer::PacerPolicy;
+use limiter_host::pacer::PacerPolicy;
 use std::fmt;
 use std::future::poll_fn;
 use std::sync::Arc;

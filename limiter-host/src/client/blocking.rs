@@ -5,7 +5,7 @@ use super::pacing::Pacing;
 use super::retry::may_repeat;
 use super::shared::SharedPacer;
 use limiter_core::Now;
-use limiter_core::pacer::Answer;
+use limiter_pacer::Answer;
 
 /// A response that a pacer can read.
 pub trait Reply {
@@ -28,7 +28,7 @@ impl SharedPacer {
     /// ```
     /// use limiter_host::SharedClock;
     /// use limiter_host::client::{Pacing, SharedPacer};
-    /// use limiter_host::core::pacer::PacerPolicy;
+    /// use limiter_host::pacer::PacerPolicy;
     ///
     /// let pacer = SharedPacer::new(PacerPolicy::LEARN, SharedClock::system());
     /// let response = pacer.send_blocking(&http::Method::GET, Pacing::new(), 3, || {

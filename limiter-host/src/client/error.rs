@@ -1,7 +1,7 @@
 //! Why a request was not sent.
 
 use limiter_core::clock::ClockError;
-use limiter_core::pacer::{Stop, StopReason};
+use limiter_pacer::{Stop, StopReason};
 use std::error::Error;
 use std::fmt;
 use std::time::Duration;

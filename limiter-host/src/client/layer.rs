@@ -18,7 +18,8 @@ use tower_service::Service;
 /// ```
 /// use limiter_host::SharedClock;
 /// use limiter_host::client::{PacerLayer, SharedPacer};
-/// use limiter_host::core::{Kind, Plan, Policy, pacer::PacerPolicy};
+/// use limiter_host::core::{Kind, Plan, Policy};
+/// use limiter_host::pacer::PacerPolicy;
 /// use tower_layer::Layer as _;
 ///
 /// let told = PacerPolicy::of(&Policy::pipedrive(), Plan::ADVANCED, Kind::ApiToken).unwrap();

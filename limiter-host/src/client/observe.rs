@@ -11,7 +11,7 @@
     allow(unused_variables, reason = "either observes what the other does not")
 )]
 
-use limiter_core::pacer::{Answer, Ask, DenialState, PacerStatus, Stop};
+use limiter_pacer::{Answer, Ask, DenialState, PacerStatus, Stop};
 use std::time::Duration;
 
 /// A request goes out, after a wait.

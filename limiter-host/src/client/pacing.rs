@@ -1,7 +1,7 @@
 //! What is said of one request beyond its head.
 
 use limiter_core::Method;
-use limiter_core::pacer::{Ask, Priority};
+use limiter_pacer::{Ask, Priority};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use std::time::Duration;
 ///
 /// ```
 /// use limiter_host::client::Pacing;
-/// use limiter_host::core::pacer::Priority;
+/// use limiter_host::pacer::Priority;
 /// use std::time::Duration;
 ///
 /// let urgent = Pacing::new().priority(Priority::High).within(Duration::from_secs(5));

@@ -2,7 +2,7 @@
 
 use super::shared::Inner;
 use limiter_core::Now;
-use limiter_core::pacer::{Answer, Ticket};
+use limiter_pacer::{Answer, Ticket};
 use std::fmt;
 use std::sync::Arc;
 

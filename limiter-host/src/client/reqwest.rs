@@ -13,7 +13,7 @@ use reqwest_middleware::{Error, Middleware, Next, Result};
 /// ```
 /// use limiter_host::SharedClock;
 /// use limiter_host::client::{PacerMiddleware, SharedPacer};
-/// use limiter_host::core::pacer::PacerPolicy;
+/// use limiter_host::pacer::PacerPolicy;
 ///
 /// let pacer = SharedPacer::new(PacerPolicy::LEARN, SharedClock::system());
 /// let client = reqwest_middleware::ClientBuilder::new(reqwest::Client::new())

@@ -1,7 +1,7 @@
 //! What may be sent again.
 
 use http::{Method, Request};
-use limiter_core::pacer::Answer;
+use limiter_pacer::Answer;
 
 /// Whether, and how, a layer sends a request again.
 ///

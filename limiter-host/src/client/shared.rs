@@ -5,8 +5,8 @@ use super::observe;
 use super::pacing::Pacing;
 use super::permit::Permit;
 use crate::clock::SharedClock;
-use limiter_core::pacer::{Ask, DenialState, Pacer, PacerPolicy, PacerStatus, Priority, Verdict};
 use limiter_core::{Instant, Method, Now};
+use limiter_pacer::{Ask, DenialState, Pacer, PacerPolicy, PacerStatus, Priority, Verdict};
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -21,7 +21,7 @@ use tokio::sync::Notify;
 /// ```
 /// use limiter_host::SharedClock;
 /// use limiter_host::client::{Pacing, SharedPacer};
-/// use limiter_host::core::pacer::{Answer, PacerPolicy};
+/// use limiter_host::pacer::{Answer, PacerPolicy};
 /// use limiter_host::core::Method;
 ///
 /// # #[tokio::main(flavor = "current_thread")]

@@ -8,8 +8,8 @@ pub use governed::Governed;
 pub use naive::Naive;
 pub use paced::Paced;
 
-use limiter_core::pacer::Answer;
 use limiter_core::{Method, Now};
+use limiter_pacer::Answer;
 
 /// A caller. All times are its device's own.
 pub trait Client {

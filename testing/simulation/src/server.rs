@@ -2,11 +2,11 @@
 
 use crate::scenario::Scenario;
 use limiter_core::http::{Style, headers};
-use limiter_core::pacer::{Answer, AnswerReader};
 use limiter_core::{
     HashKey, Instant, Limiter, Method, Now, Origin, Plan, Policy, Reason, Registration, Request,
     TokenId, TokenLimit, UnixTime,
 };
+use limiter_pacer::{Answer, AnswerReader};
 
 /// A service that admits what this project's limiter admits.
 #[derive(Debug)]

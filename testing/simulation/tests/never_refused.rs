@@ -3,8 +3,8 @@
 //!
 //! `SEEDS=50` makes each test try 50 times as many scenarios.
 
-use limiter_core::pacer::PacerPolicy;
 use limiter_core::{Kind, Method, Plan, Policy};
+use limiter_pacer::PacerPolicy;
 use limiter_simulation::random::Random;
 use limiter_simulation::{Lane, Outcome, Paced, PlanChange, Scenario, simulate};
 

@@ -1,7 +1,7 @@
 //! How much of what the limit allows gets through, and how the peers fare.
 
-use limiter_core::pacer::PacerPolicy;
 use limiter_core::{Kind, Plan, Policy};
+use limiter_pacer::PacerPolicy;
 use limiter_simulation::{Governed, Naive, Paced, Scenario, simulate};
 
 const ALL: [(Plan, Kind); 8] = [

@@ -2,8 +2,8 @@
 //!
 //! `cargo run --release -p limiter-simulation --bin throughput -- DIRECTORY`
 
-use limiter_core::pacer::PacerPolicy;
 use limiter_core::{Kind, Plan, Policy};
+use limiter_pacer::PacerPolicy;
 use limiter_simulation::plot::{self, Series};
 use limiter_simulation::{Client, Governed, Naive, Outcome, Paced, Scenario, simulate};
 use std::path::PathBuf;

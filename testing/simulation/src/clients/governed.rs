@@ -4,8 +4,8 @@
 use super::{Client, Poll};
 use governor::clock::{Clock, FakeRelativeClock};
 use governor::{Quota, RateLimiter};
-use limiter_core::pacer::Answer;
 use limiter_core::{Instant, Method, Now};
+use limiter_pacer::Answer;
 use std::num::NonZeroU32;
 use std::time::Duration;
 

@@ -1,8 +1,8 @@
 //! A caller that sends until it is refused, and then tries again.
 
 use super::{Client, Poll};
-use limiter_core::pacer::Answer;
 use limiter_core::{Instant, Method, Now};
+use limiter_pacer::Answer;
 
 /// So many workers, each of which sends, waits for its answer, and after a 429 waits for
 /// `retry-after` before it tries again. Any other answer satisfies it.

@@ -1,8 +1,8 @@
 //! A caller that asks the pacer.
 
 use super::{Client, Poll};
-use limiter_core::pacer::{Answer, Ask, Pacer, PacerPolicy, Ticket, Verdict};
 use limiter_core::{Method, Now};
+use limiter_pacer::{Answer, Ask, Pacer, PacerPolicy, Ticket, Verdict};
 use std::collections::HashMap;
 
 /// A caller that asks a pacer before each request, and tells it every answer.

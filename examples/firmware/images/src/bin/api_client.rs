@@ -17,8 +17,8 @@ use images::errand::{self, Errand};
 use images::line::{Line, LineReader};
 use images::response::{Head, ResponseError, ResponseReader};
 use limiter_core::clock::{Clock, ClockError, Clocks, NoUtc, TickClock, TickRate, TickRateError};
-use limiter_core::pacer::{AnswerReader, Ask, Pacer, PacerPolicy, Verdict};
 use limiter_core::{Method, Now};
+use limiter_pacer::{AnswerReader, Ask, Pacer, PacerPolicy, Verdict};
 
 /// A product has a number of its own: devices with different ones do not come back at once.
 const DEVICE: u32 = 7;

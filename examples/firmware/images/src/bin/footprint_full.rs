@@ -24,7 +24,6 @@ use limiter_core::clock::{
 use limiter_core::daily::{DailyRule, Day, Strikes};
 use limiter_core::http::{self, Headers, Style};
 use limiter_core::limiter::Terms;
-use limiter_core::pacer::{Answer, AnswerReader, Ask, Pacer, PacerPolicy, StopReason};
 use limiter_core::policy::{BlockRule, PolicyBuilder};
 use limiter_core::snapshot::{self, Image, UserRecord};
 use limiter_core::window::Window;
@@ -34,6 +33,7 @@ use limiter_core::{
     Reserved, ReservedIn, RestoreError, Shared, Statistics, TokenId, TokenLimit, TokenRow,
     UnixTime, UpdateError, UserId, UserRow, rules,
 };
+use limiter_pacer::{Answer, AnswerReader, Ask, Pacer, PacerPolicy, StopReason};
 
 type Full = Limiter<32, 16>;
 type Slices = LimiterIn<&'static mut [TokenRow], &'static mut [UserRow]>;

@@ -11,7 +11,7 @@ use core::hint::black_box;
 use board::Singleton;
 use images::footprint;
 use limiter_core::Method;
-use limiter_core::pacer::{Answer, Ask, Pacer, PacerPolicy, Verdict};
+use limiter_pacer::{Answer, Ask, Pacer, PacerPolicy, Verdict};
 
 static PACER: Singleton<Pacer<32>> = Singleton::new(Pacer::new(PacerPolicy::LEARN));
 

@@ -8,8 +8,8 @@
 use core::hint::black_box;
 
 use images as _;
-use limiter_core::pacer::Pacer;
 use limiter_core::{Decision, Limiter, TokenRow, UserRow};
+use limiter_pacer::Pacer;
 
 static RAM_EACH_TOKEN: [u8; TokenRow::SIZE] = [0; TokenRow::SIZE];
 static RAM_EACH_USER: [u8; UserRow::SIZE] = [0; UserRow::SIZE];

@@ -3,7 +3,7 @@
 //! Every method either consumes at least one byte or says no, so that a loop over a cursor ends
 //! with its bytes. Nothing here indexes, allocates or panics.
 
-use crate::math;
+use limiter_core::math;
 
 /// The bytes of a value that are still to be read.
 #[derive(Clone, Copy, Debug)]

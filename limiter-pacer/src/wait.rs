@@ -3,8 +3,8 @@
 use super::denial::narrow;
 use super::policy::Counting;
 use super::{Ask, Pacer};
-use crate::math;
-use crate::time::Instant;
+use limiter_core::math;
+use limiter_core::time::Instant;
 
 impl<const FLIGHTS: usize> Pacer<FLIGHTS> {
     /// Milliseconds until the window may have room for a request, 0 if it has.

@@ -1,8 +1,8 @@
 //! How a pacer behaves, as data: what it is told of the remote limits, and how careful it is.
 
-use crate::policy::{Methods, Plan, Policy};
-use crate::request::Kind;
-use crate::window::Window;
+use limiter_core::policy::{Methods, Plan, Policy};
+use limiter_core::request::Kind;
+use limiter_core::window::Window;
 
 /// What a [`Pacer`](super::Pacer) is told, and how careful it is.
 ///
@@ -11,7 +11,7 @@ use crate::window::Window;
 /// than 24 h is 24 h.
 ///
 /// ```
-/// use limiter_core::pacer::{DailySpending, PacerPolicy};
+/// use limiter_pacer::{DailySpending, PacerPolicy};
 /// use limiter_core::{Kind, Plan, Policy};
 ///
 /// let policy = PacerPolicy::of(&Policy::pipedrive(), Plan::ADVANCED, Kind::ApiToken)
@@ -266,4 +266,4 @@ const fn clamp(value: u32, low: u32, high: u32) -> u32 {
 }
 
 /// The longest length of time in a policy, and the longest wait.
-pub(super) const DAY_MS: u32 = crate::time::MILLIS_PER_DAY;
+pub(crate) const DAY_MS: u32 = 86_400_000;

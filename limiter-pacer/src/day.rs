@@ -9,8 +9,8 @@
 
 use super::policy::{DAY_MS, DailySpending, PacerPolicy};
 use super::{Ask, Priority};
-use crate::math;
-use crate::time::{Instant, Now, SECONDS_PER_DAY, UnixTime};
+use limiter_core::math;
+use limiter_core::time::{Instant, Now, UnixTime};
 
 /// The day's writes as the pacer knows them.
 #[derive(Clone, Copy, Debug)]
@@ -297,5 +297,7 @@ pub(super) struct Landed {
     pub judged: bool,
 }
 
+/// Seconds in a day.
+const SECONDS_PER_DAY: u32 = 86_400;
 /// 2^12 s: a good hour.
 const MOST_DOUBLINGS: u8 = 12;

@@ -3,7 +3,7 @@
 use super::day::Landed;
 use super::flights::{Flight, Landing};
 use super::{Answer, Counting, Pacer};
-use crate::time::{Instant, Now};
+use limiter_core::time::{Instant, Now};
 
 impl<const FLIGHTS: usize> Pacer<FLIGHTS> {
     /// What an answer says of its request's permits.

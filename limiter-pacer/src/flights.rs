@@ -19,8 +19,8 @@
 //! answered requests are merged when a new one needs room, which only makes the sum too careful.
 
 use super::Ticket;
-use crate::math;
-use crate::time::Instant;
+use limiter_core::math;
+use limiter_core::time::Instant;
 
 /// What is known of one request, or of several answered ones together.
 #[derive(Clone, Copy, Debug)]

@@ -1,7 +1,7 @@
 //! What headers of all kinds are read as, and that any bytes are read as something bounded.
 
 use super::*;
-use crate::time::Instant;
+use limiter_core::time::Instant;
 use proptest::prelude::*;
 use std::vec::Vec;
 

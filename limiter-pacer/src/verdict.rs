@@ -1,15 +1,15 @@
 //! What a caller asks of the pacer, and what it is answered.
 
-use crate::math;
-use crate::request::Method;
 use core::fmt;
 use core::num::NonZeroU32;
+use limiter_core::math;
+use limiter_core::request::Method;
 
 /// A request that a caller wants to send.
 ///
 /// ```
 /// use limiter_core::Method;
-/// use limiter_core::pacer::{Ask, Priority};
+/// use limiter_pacer::{Ask, Priority};
 ///
 /// let ask = Ask::new(Method::Post).with_priority(Priority::High);
 /// assert_eq!(ask.cost.get(), 1);

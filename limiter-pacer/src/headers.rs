@@ -4,17 +4,19 @@
 //! fields of [`Answer`] state. A value that cannot be believed is left out, as if its header had
 //! not been sent.
 
-use super::bytes;
-use super::date;
-use super::quota_fields::{self, Item, Items};
-use crate::math;
-use crate::time::{Now, UnixTime};
-use crate::window::Window;
+mod bytes;
+mod date;
+mod quota_fields;
+
+use self::quota_fields::{Item, Items};
+use limiter_core::math;
+use limiter_core::time::{Now, UnixTime};
+use limiter_core::window::Window;
 
 /// What one response tells of the limits.
 ///
 /// ```
-/// use limiter_core::pacer::Answer;
+/// use limiter_pacer::Answer;
 /// use limiter_core::{Instant, Now};
 ///
 /// let now = Now::new(Instant::ZERO, None);
@@ -105,7 +107,7 @@ impl Answer {
 /// Reads the headers of one response, one by one as they come off a wire.
 ///
 /// ```
-/// use limiter_core::pacer::AnswerReader;
+/// use limiter_pacer::AnswerReader;
 /// use limiter_core::{Instant, Now};
 ///
 /// let mut reader = AnswerReader::new(200, Now::new(Instant::ZERO, None));

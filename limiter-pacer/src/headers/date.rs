@@ -1,8 +1,8 @@
 //! HTTP-dates: the three forms of RFC 9110, section 5.6.7, from bytes that a stranger wrote.
 
 use super::bytes::Bytes;
-use crate::math;
-use crate::time::UnixTime;
+use limiter_core::math;
+use limiter_core::time::UnixTime;
 
 /// Reads an HTTP-date in any of its forms: `Sun, 06 Nov 1994 08:49:37 GMT`, and the obsolete
 /// `Sunday, 06-Nov-94 08:49:37 GMT` and `Sun Nov  6 08:49:37 1994`.

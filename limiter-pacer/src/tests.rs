@@ -5,10 +5,10 @@ mod hostile;
 mod refusals;
 
 use super::*;
-use crate::policy::{Plan, Policy};
-use crate::request::{Kind, Method};
-use crate::time::UnixTime;
 use core::num::NonZeroU32;
+use limiter_core::policy::{Plan, Policy};
+use limiter_core::request::{Kind, Method};
+use limiter_core::time::UnixTime;
 
 const UTC: u64 = 1_795_478_400; // 2026-11-24T00:00:00Z
 

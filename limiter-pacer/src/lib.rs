@@ -5,7 +5,7 @@
 //! serves one token; tasks that share the token share its pacer.
 //!
 //! ```
-//! use limiter_core::pacer::{Answer, Ask, Pacer, PacerPolicy, Verdict};
+//! use limiter_pacer::{Answer, Ask, Pacer, PacerPolicy, Verdict};
 //! use limiter_core::{Instant, Kind, Method, Now, Plan, Policy};
 //!
 //! let told = PacerPolicy::of(&Policy::pipedrive(), Plan::ESSENTIAL, Kind::ApiToken).unwrap();
@@ -53,23 +53,45 @@
 //! | 503 with `retry-after` | everyone waits for it |
 //! | no header that tells a limit | goes by what it was told or has learned; else one request at a time, and a pause after each |
 //! | values that cannot be believed | left out; see [`Answer`] |
+#![no_std]
+#![forbid(unsafe_code)]
+#![warn(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::arithmetic_side_effects,
+    clippy::float_arithmetic,
+    clippy::integer_division,
+    clippy::as_conversions
+)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::arithmetic_side_effects,
+        clippy::integer_division,
+        clippy::as_conversions,
+        clippy::cast_possible_truncation,
+        reason = "a test that overflows or divides by zero fails, as it should"
+    )
+)]
 
-mod answer;
-mod bytes;
-mod date;
+#[cfg(test)]
+extern crate std;
+
 mod day;
 mod denial;
 mod flights;
+pub mod headers;
 mod learn;
 mod opener;
 mod others;
 mod policy;
-mod quota_fields;
 mod status;
 mod verdict;
 mod wait;
 
-pub use self::answer::{Answer, AnswerReader};
+pub use self::headers::{Answer, AnswerReader};
 pub use self::policy::{Counting, DailySpending, PacerPolicy};
 pub use self::status::{DenialState, PacerStatus};
 pub use self::verdict::{Ask, Priority, Stop, StopReason, Ticket, Verdict};
@@ -80,8 +102,8 @@ use self::flights::{Flights, Terms};
 use self::opener::Opener;
 use self::others::Others;
 use self::verdict::RANKS;
-use crate::math;
-use crate::time::{Instant, Now};
+use limiter_core::math;
+use limiter_core::time::{Instant, Now};
 
 /// Says when a token's next request may be sent; see [the module](self).
 ///

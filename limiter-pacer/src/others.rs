@@ -5,8 +5,8 @@
 //! a while.
 
 use super::policy::DAY_MS;
-use crate::math;
-use crate::time::Instant;
+use limiter_core::math;
+use limiter_core::time::Instant;
 
 /// An estimate of the permits that others take of a window.
 #[derive(Clone, Copy, Debug)]

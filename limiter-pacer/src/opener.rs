@@ -1,8 +1,8 @@
 //! The request that opened the service's window, and when one sent like it may open the next.
 
 use super::flights::Terms;
-use crate::math;
-use crate::time::Instant;
+use limiter_core::math;
+use limiter_core::time::Instant;
 
 /// The newest request that is known to have opened a window: its answer counted it alone.
 #[derive(Clone, Copy, Debug)]

@@ -1,8 +1,8 @@
 //! Staying away: for a window after a 429, for a long and growing time after a 403.
 
 use super::policy::DAY_MS;
-use crate::math;
-use crate::time::Instant;
+use limiter_core::math;
+use limiter_core::time::Instant;
 
 /// A gate that is closed for everyone until a moment.
 #[derive(Clone, Copy, Debug)]

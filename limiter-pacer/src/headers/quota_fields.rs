@@ -5,7 +5,7 @@
 //! [`MOST_ITEMS`] members that count requests are kept; the others are only checked.
 
 use super::bytes::Bytes;
-use crate::math;
+use limiter_core::math;
 
 /// One member of either field: a policy's name, and what is said of it.
 ///
