@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")"
 
 BARE_METAL=(thumbv6m-none-eabi thumbv7em-none-eabihf riscv32imc-unknown-none-elf)
-CORE_FEATURES=(critical-section defmt embassy-time embedded-time fugit)
+CORE_FEATURES=(critical-section defmt embassy-time embedded-time)
 
 usage() {
     cat <<'TEXT'

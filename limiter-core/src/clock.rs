@@ -10,7 +10,7 @@
 //! | a tick counter of any width and rate that wraps | [`TickClock`] over a closure |
 //! | a type that implements `embedded_time::Clock` | `EmbeddedTimeClock` (feature `embedded-time`) |
 //! | embassy | `EmbassyClock` (feature `embassy-time`) |
-//! | RTIC or a HAL on fugit 0.6 | `FugitClock` (feature `fugit`); other versions: [`TickClock`] |
+//! | RTIC or a HAL on fugit, any version | [`TickClock`] over a closure that returns the ticks |
 //! | an RTC | [`FnUtc`] over a closure that reads Unix seconds |
 //! | no RTC | [`NoUtc`] |
 //! | a test | [`TestClock`] |
@@ -23,9 +23,7 @@ mod test_clock;
 pub use self::adapters::EmbassyClock;
 #[cfg(feature = "embedded-time")]
 pub use self::adapters::EmbeddedTimeClock;
-#[cfg(feature = "fugit")]
-pub use self::adapters::{FugitClock, FugitInstant};
-pub use self::counter::{TickClock, TickCounter, TickRate, TickRateError};
+pub use self::counter::{TickClock, TickCounter, TickRate, TickRateError, TickReading};
 pub use self::test_clock::{TestClock, TestTicks};
 
 use crate::time::{Instant, Now, UnixTime};

@@ -60,7 +60,6 @@
 //! | `critical-section` | [`Shared`]: one limiter for interrupts and threads of one device |
 //! | `defmt` | `defmt::Format` on all public types; three log points |
 //! | `embassy-time` | `EmbassyClock`: embassy's time driver as a [`clock::MonotonicClock`] |
-//! | `fugit` | `FugitClock`: a closure that returns a `fugit::Instant` as one |
 //! | `embedded-time` | `EmbeddedTimeClock`: any `embedded_time::Clock` as one |
 #![no_std]
 #![forbid(unsafe_code)]

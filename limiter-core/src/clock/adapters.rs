@@ -1,8 +1,8 @@
 //! Adapters to time crates: the only file that names one, each behind its feature.
 //!
 //! They take from those crates nothing but the raw tick count and the tick's length. Order,
-//! subtraction and conversion of `embedded_time` and of older `fugit` instants are not safe over a
-//! wrap, so [`TickCounter`](super::TickCounter) does that work.
+//! subtraction and conversion of `embedded_time` instants are not safe over a wrap, so
+//! [`TickCounter`](super::TickCounter) does that work.
 
 #[cfg(feature = "embedded-time")]
 mod embedded_time_clock {
@@ -31,9 +31,9 @@ mod embedded_time_clock {
     ///     }
     /// }
     ///
-    /// let mut clock = EmbeddedTimeClock::new(Timer(Cell::new(u32::MAX))).unwrap();
-    /// assert_eq!(clock.now().unwrap().as_millis(), 0);
-    /// assert_eq!(clock.now().unwrap().as_millis(), 500);
+    /// let mut clock = EmbeddedTimeClock::new(Timer(Cell::new(32_768))).unwrap();
+    /// assert_eq!(clock.now().unwrap().as_millis(), 1_500);
+    /// assert_eq!(clock.now().unwrap().as_millis(), 2_000);
     /// ```
     #[derive(Debug)]
     pub struct EmbeddedTimeClock<C> {
@@ -45,7 +45,7 @@ mod embedded_time_clock {
     where
         u64: From<C::T>,
     {
-        /// Wraps a clock. Time counts from its first reading.
+        /// Wraps a clock. Time counts from the clock's own zero; see [`TickCounter`].
         ///
         /// # Errors
         ///
@@ -90,7 +90,9 @@ mod embassy_clock {
 
     /// The time of embassy, through its driver: `embassy_time_driver::now()` at `TICK_HZ`.
     ///
-    /// It never fails. Time counts from the first reading.
+    /// It never fails. Time counts from the driver's zero, which is the start of the device, so all
+    /// `EmbassyClock`s agree. The type holds the last reading, since a short span is converted with
+    /// fewer instructions than a long one.
     #[derive(Clone, Copy, Debug)]
     pub struct EmbassyClock {
         counter: TickCounter,
@@ -129,106 +131,7 @@ mod embassy_clock {
     }
 }
 
-#[cfg(feature = "fugit")]
-mod fugit_clock {
-    use super::super::{ClockError, MonotonicClock, TickCounter, TickRate, TickRateError};
-    use crate::time::Instant;
-    use core::marker::PhantomData;
-
-    /// A closure that returns a [`fugit::Instant`], of 32 or 64 bits and any rate: an RTIC
-    /// monotonic, a HAL's timer.
-    ///
-    /// Only the ticks are used. For other versions of fugit use
-    /// [`TickClock`](super::super::TickClock) with a closure that returns the ticks.
-    ///
-    /// ```
-    /// use limiter_core::clock::{FugitClock, MonotonicClock as _};
-    ///
-    /// let mut ticks = u32::MAX;
-    /// let mut clock = FugitClock::new(|| {
-    ///     ticks = ticks.wrapping_add(500_000); // stands for `Mono::now()`
-    ///     fugit::WrappingInstant::<u32, 1, 1_000_000>::from_ticks(ticks)
-    /// })
-    /// .unwrap();
-    /// assert_eq!(clock.now().unwrap().as_millis(), 0);
-    /// assert_eq!(clock.now().unwrap().as_millis(), 500);
-    /// ```
-    #[derive(Clone, Copy, Debug)]
-    pub struct FugitClock<F, I> {
-        counter: TickCounter,
-        read: F,
-        instant: PhantomData<I>,
-    }
-
-    impl<F: FnMut() -> I, I: FugitInstant> FugitClock<F, I> {
-        /// Joins the closure and the rate that its result's type tells.
-        ///
-        /// # Errors
-        ///
-        /// [`TickRateError`] when the type's tick is no length of time.
-        pub fn new(read: F) -> Result<Self, TickRateError> {
-            let part = |part: u64| u32::try_from(part).map_err(|_| TickRateError::TickTooLong);
-            let rate = TickRate::from_seconds_per_tick(
-                part(I::NUMERATOR)?,
-                part(I::DENOMINATOR)?,
-                I::BITS,
-            )?;
-            Ok(Self {
-                counter: TickCounter::new(rate),
-                read,
-                instant: PhantomData,
-            })
-        }
-    }
-
-    impl<F: FnMut() -> I, I: FugitInstant> MonotonicClock for FugitClock<F, I> {
-        fn now(&mut self) -> Result<Instant, ClockError> {
-            let reading = (self.read)();
-            Ok(self.counter.extend(reading.ticks()))
-        }
-    }
-
-    /// The instants of fugit: of 32 and of 64 bits.
-    pub trait FugitInstant {
-        /// Numerator of a tick in seconds.
-        const NUMERATOR: u64;
-        /// Denominator of a tick in seconds.
-        const DENOMINATOR: u64;
-        /// Bits of the counter.
-        const BITS: u8;
-
-        /// The raw ticks.
-        fn ticks(&self) -> u64;
-    }
-
-    impl<const N: u64, const D: u64, K: fugit::kind::Kind> FugitInstant
-        for fugit::Instant<u32, N, D, K>
-    {
-        const NUMERATOR: u64 = N;
-        const DENOMINATOR: u64 = D;
-        const BITS: u8 = 32;
-
-        fn ticks(&self) -> u64 {
-            u64::from(self.as_ticks())
-        }
-    }
-
-    impl<const N: u64, const D: u64, K: fugit::kind::Kind> FugitInstant
-        for fugit::Instant<u64, N, D, K>
-    {
-        const NUMERATOR: u64 = N;
-        const DENOMINATOR: u64 = D;
-        const BITS: u8 = 64;
-
-        fn ticks(&self) -> u64 {
-            self.as_ticks()
-        }
-    }
-}
-
 #[cfg(feature = "embassy-time")]
 pub use embassy_clock::EmbassyClock;
 #[cfg(feature = "embedded-time")]
 pub use embedded_time_clock::EmbeddedTimeClock;
-#[cfg(feature = "fugit")]
-pub use fugit_clock::{FugitClock, FugitInstant};

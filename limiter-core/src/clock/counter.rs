@@ -103,20 +103,27 @@ impl core::error::Error for TickRateError {}
 
 /// Extends a counter that wraps to an [`Instant`] (SPEC W7).
 ///
-/// The difference from the last reading, modulo the counter's range, is time passed if it is below
-/// half the range, and else a step back. So one reading per half range is needed (35 minutes for
-/// 32 bits at 1 MHz). A missed one is taken for a step back: it may delay a reset and never brings
-/// one forward.
+/// Time counts from the counter's own zero, so two `TickCounter`s of one counter agree:
 ///
-/// Time counts from the first reading, which is [`Instant::ZERO`].
+/// - A counter of 64 bits is read as it is. The time is a function of the reading alone.
+/// - A narrower one wraps, and its wraps are counted here, from the first reading on. Two
+///   `TickCounter`s agree as long as the counter did not wrap between their first readings; keep
+///   one, with the limiter ([`Shared`](crate#features) holds its clock).
+///
+/// Of a counter that wraps, the difference from the last reading, modulo the counter's range, is
+/// time passed if it is below half the range, and else a step back. So one reading per half range
+/// is needed (35 minutes for 32 bits at 1 MHz). A missed one is taken for a step back: it may delay
+/// a reset and never brings one forward.
+///
+/// The conversion is exact: no rounding accumulates, at any rate and over any span.
 ///
 /// ```
 /// use limiter_core::clock::{TickCounter, TickRate};
 ///
 /// let mut counter = TickCounter::new(TickRate::from_hz(1_000_000, 32).unwrap());
-/// counter.extend(u64::from(u32::MAX - 999));
-/// assert_eq!(counter.extend(1_000).as_millis(), 2); // 2 000 ticks later, over the wrap
-/// assert_eq!(counter.extend(0).as_millis(), 1); // 1 000 ticks back
+/// assert_eq!(counter.extend(4_294_967_000).as_millis(), 4_294_967);
+/// assert_eq!(counter.extend(704).as_millis(), 4_294_968); // 1 000 ticks later, over the wrap
+/// assert_eq!(counter.extend(4_294_966_704).as_millis(), 4_294_966); // 1 296 ticks back
 /// ```
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -141,20 +148,33 @@ impl TickCounter {
     }
 
     /// Takes a raw reading and returns the extended time. Bits above the counter's width are
-    /// ignored. A step back past the first reading gives [`Instant::ZERO`].
+    /// ignored. A step back past the counter's zero gives [`Instant::ZERO`].
     ///
-    /// *O*(bits of the elapsed ticks), at most 64 steps; 32-bit division is not used.
+    /// *O*(bits of the elapsed ticks), at most 96 steps; 32-bit division is not used.
     pub fn extend(&mut self, raw: u64) -> Instant {
         let unused = 64_u32.wrapping_sub(u32::from(self.rate.bits));
         let range_mask = u64::MAX.wrapping_shr(unused);
         let raw = raw & range_mask;
-        let elapsed = raw.wrapping_sub(self.last.unwrap_or(raw)) & range_mask;
-        self.last = Some(raw);
-        // OK because bits >= 2: half the range is at least 2.
-        if elapsed <= range_mask >> 1 {
-            self.advance(elapsed);
-        } else {
-            self.step_back(elapsed.wrapping_neg() & range_mask);
+        match self.last.replace(raw) {
+            None => self.advance(raw),
+            Some(last) if unused == 0 => {
+                // A counter of 64 bits does not wrap. Backward it is read anew, so that its past
+                // leaves no trace.
+                let elapsed = raw.checked_sub(last).unwrap_or_else(|| {
+                    (self.millis, self.fraction) = (0, 0);
+                    raw
+                });
+                self.advance(elapsed);
+            }
+            Some(last) => {
+                let elapsed = raw.wrapping_sub(last) & range_mask;
+                // OK because bits >= 2: half the range is at least 2.
+                if elapsed <= range_mask >> 1 {
+                    self.advance(elapsed);
+                } else {
+                    self.step_back(elapsed.wrapping_neg() & range_mask);
+                }
+            }
         }
         Instant::from_millis(self.millis)
     }
@@ -191,51 +211,134 @@ impl TickCounter {
         }
     }
 
-    /// Whole milliseconds in `ticks`, and the rest in 1 / denominator ms.
+    /// Whole milliseconds in `ticks`, at most 2^64 - 1, and the rest in 1 / denominator ms.
+    ///
+    /// Long division of the 96-bit product `ticks * numerator`, 32 bits at a time.
     fn convert(&self, ticks: u64) -> (u64, u32) {
-        let scaled = ticks.saturating_mul(math::widen(self.rate.numerator));
-        if self.rate.denominator == 1 {
-            (scaled, 0)
+        let (numerator, denominator) = (math::widen(self.rate.numerator), self.rate.denominator);
+        // OK because (2^32 - 1)^2 + 2^32 - 1 is below 2^64.
+        let low = math::widen(math::low32(ticks)).wrapping_mul(numerator);
+        let high = math::widen(math::high32(ticks))
+            .wrapping_mul(numerator)
+            .wrapping_add(low >> 32);
+        let (above, rest) = math::div_rem(high, denominator);
+        // OK because the rest is below the denominator: the quotient is below 2^32.
+        let (below, fraction) = math::div_rem(
+            (math::widen(rest) << 32) | math::widen(math::low32(low)),
+            denominator,
+        );
+        if math::high32(above) == 0 {
+            ((above << 32) | below, fraction)
         } else {
-            math::div_rem(scaled, self.rate.denominator)
+            (u64::MAX, fraction)
         }
     }
 }
 
 /// A monotonic clock over a closure that reads a raw tick counter.
 ///
-/// ```
-/// use limiter_core::clock::{MonotonicClock, TickClock, TickRate};
+/// The closure returns `u32` or `u64`, or a `Result` of one where reading can fail. So it fits a
+/// register, a HAL's timer, and the `ticks()` of any version of fugit: nothing but the number
+/// matters. See [`TickCounter`] for what is counted from.
 ///
-/// let mut ticks = 32_768_u32 - 5;
-/// let mut clock = TickClock::new(TickRate::from_hz(32_768, 32).unwrap(), || {
-///     ticks = ticks.wrapping_add(32_768); // stands for reading a timer's register
-///     Ok(u64::from(ticks))
-/// });
-/// assert_eq!(clock.now().unwrap().as_millis(), 0);
-/// assert_eq!(clock.now().unwrap().as_millis(), 1_000);
 /// ```
+/// use limiter_core::clock::{MonotonicClock, TickClock};
+///
+/// fn timer() -> u32 {
+///     32_768 * 5 // stands for a timer's register, for `Mono::now().ticks()`
+/// }
+///
+/// let mut clock = TickClock::from_hz::<32_768>(timer);
+/// assert_eq!(clock.now().unwrap().as_millis(), 5_000);
+/// ```
+///
+/// A `static` needs the type's name: `TickClock<fn() -> u32>`.
 #[derive(Clone, Copy, Debug)]
 pub struct TickClock<F> {
     counter: TickCounter,
     read: F,
 }
 
-impl<F: FnMut() -> Result<u64, ClockError>> TickClock<F> {
-    /// Joins a rate and a way to read the counter.
+impl<F: FnMut() -> R, R: TickReading> TickClock<F> {
+    /// Joins a rate and a way to read the counter: for a width that is not the type's, such as the
+    /// 52 bits of a system timer, and for a tick that is no whole part of a second.
     pub const fn new(rate: TickRate, read: F) -> Self {
         Self {
             counter: TickCounter::new(rate),
             read,
         }
     }
+
+    /// A counter as wide as the closure's number, of `HZ` ticks a second. A rate of 0 does not
+    /// compile.
+    ///
+    /// ```compile_fail
+    /// # use limiter_core::clock::TickClock;
+    /// TickClock::from_hz::<0>(|| 7_u32);
+    /// ```
+    pub const fn from_hz<const HZ: u32>(read: F) -> Self {
+        let rate = const {
+            match TickRate::from_hz(HZ, R::BITS) {
+                Ok(rate) => rate,
+                Err(_) => panic!("a clock of 0 Hz never moves"),
+            }
+        };
+        Self::new(rate, read)
+    }
 }
 
-impl<F: FnMut() -> Result<u64, ClockError>> MonotonicClock for TickClock<F> {
+impl<F: FnMut() -> R, R: TickReading> MonotonicClock for TickClock<F> {
     fn now(&mut self) -> Result<Instant, ClockError> {
-        let raw = (self.read)()?;
+        let raw = (self.read)().ticks()?;
         Ok(self.counter.extend(raw))
     }
+}
+
+/// A raw reading of a tick counter: `u32`, `u64`, or a `Result` of one.
+pub trait TickReading: sealed::Reading {
+    /// Bits of the number.
+    const BITS: u8;
+
+    /// Returns the number.
+    ///
+    /// # Errors
+    ///
+    /// The reading's own.
+    fn ticks(self) -> Result<u64, ClockError>;
+}
+
+impl TickReading for u32 {
+    const BITS: u8 = 32;
+
+    fn ticks(self) -> Result<u64, ClockError> {
+        Ok(u64::from(self))
+    }
+}
+
+impl TickReading for u64 {
+    const BITS: u8 = 64;
+
+    fn ticks(self) -> Result<u64, ClockError> {
+        Ok(self)
+    }
+}
+
+impl<R: TickReading> TickReading for Result<R, ClockError> {
+    const BITS: u8 = R::BITS;
+
+    fn ticks(self) -> Result<u64, ClockError> {
+        self?.ticks()
+    }
+}
+
+mod sealed {
+    use super::ClockError;
+
+    pub trait Reading {}
+
+    impl Reading for u32 {}
+    impl Reading for u64 {}
+    impl<R: Reading> Reading for Result<R, ClockError> {}
 }
 
 /// Euclid's algorithm; both arguments are positive. At most 15 steps for `a <= 1000`.
@@ -276,21 +379,63 @@ mod tests {
         assert_eq!(forward.extend(127).as_millis(), 127);
         let mut back = counter(1_000, 8);
         back.extend(200);
-        back.extend(60); // 116 on, over the wrap
-        assert_eq!(back.extend(188).as_millis(), 0); // 128 on is 128 back
+        assert_eq!(back.extend(60).as_millis(), 316); // 116 on, over the wrap
+        assert_eq!(back.extend(188).as_millis(), 188); // 128 on is 128 back
+        let mut past_zero = counter(1_000, 8);
+        past_zero.extend(5);
+        assert_eq!(past_zero.extend(250).as_millis(), 0); // 11 back
     }
 
     #[test]
-    fn reads_a_counter_of_the_full_64_bits() {
-        let mut wide = counter(1_000_000_000, 64);
-        wide.extend(u64::MAX - 5);
-        assert_eq!(wide.extend(1_999_999_994).as_millis(), 2_000);
+    fn a_hundred_days_at_an_odd_rate_of_3_ghz_are_a_hundred_days() {
+        // The product of ticks and numerator is beyond 64 bits from 71.2 days on.
+        const HZ: u32 = 2_999_999_999;
+        let ticks = |days: u64| days * 86_400 * u64::from(HZ);
+        let mut counter = counter(HZ, 64);
+        counter.extend(ticks(1));
+        assert_eq!(counter.extend(ticks(101)).as_millis(), 101 * 86_400_000);
+        assert_eq!(counter.extend(ticks(1)).as_millis(), 86_400_000);
+        // The whole range of 64 bits, 195 years.
+        assert_eq!(counter.extend(u64::MAX).as_millis(), 6_148_914_693_286);
+    }
+
+    #[test]
+    fn two_counters_of_one_64_bit_counter_agree_whenever_they_were_first_read() {
+        let (mut early, mut late) = (counter(999_983, 64), counter(999_983, 64));
+        early.extend(7);
+        for raw in [10_000_000, 3, u64::MAX, 12, 1 << 63, 40_000_001] {
+            assert_eq!(early.extend(raw), late.extend(raw), "{raw}");
+        }
+    }
+
+    #[test]
+    fn two_counters_of_one_narrow_counter_agree_within_a_wrap() {
+        let (mut early, mut late) = (counter(1_000_000, 32), counter(1_000_000, 32));
+        early.extend(5_000);
+        for raw in [2_005_000, 4_000_000_000, 1_000, 900, 2_000_000_000] {
+            assert_eq!(early.extend(raw), late.extend(raw), "{raw}");
+        }
+    }
+
+    #[test]
+    fn takes_the_ticks_of_any_version_of_fugit_and_of_a_failing_bus() {
+        let micros = || fugit_0_3::Instant::<u32, 1, 1_000_000>::from_ticks(2_000_000).ticks();
+        let mut oldest = TickClock::from_hz::<1_000_000>(micros);
+        let millis = || fugit_0_5::WrappingInstant::<u64, 1, 1_000>::from_ticks(2_000).as_ticks();
+        let mut older = TickClock::from_hz::<1_000>(millis);
+        let newest = || fugit_0_6::WrappingInstant::<u32, 1, 32_768>::from_ticks(65_536).as_ticks();
+        let mut newest = TickClock::from_hz::<32_768>(newest);
+        let all = [oldest.now(), older.now(), newest.now()];
+        assert_eq!(all, [Ok(Instant::from_millis(2_000)); 3]);
+
+        let mut failing = TickClock::from_hz::<1_000>(|| Err::<u32, _>(ClockError::Failed));
+        assert_eq!(failing.now(), Err(ClockError::Failed));
     }
 
     #[test]
     fn ignores_bits_above_the_width() {
         let mut narrow = counter(1_000, 24);
-        narrow.extend(0xFF00_0000);
+        assert_eq!(narrow.extend(0xFF00_0001).as_millis(), 1);
         assert_eq!(narrow.extend(0xAB00_0005).as_millis(), 5);
     }
 
@@ -322,25 +467,33 @@ mod tests {
     proptest! {
         #[test]
         fn agrees_with_wide_arithmetic_over_wraps_and_steps_back(
-            hz in 1_u32..=u32::MAX,
+            numerator in 1_u32..=4_000_000,
+            denominator in 1_u32..=u32::MAX,
             bits in 8_u8..=64,
-            steps in prop::collection::vec((any::<u64>(), any::<bool>()), 1..60),
+            first: u64,
+            steps in prop::collection::vec((any::<u64>(), any::<bool>(), 0..64_u32), 1..60),
         ) {
-            let mut counter = counter(hz, bits);
-            let half = u64::MAX >> (64 - u32::from(bits)) >> 1;
-            let (mut raw, mut ticks) = (12_345_u64, 0_i128);
-            counter.extend(raw);
-            for (size, forward) in steps {
-                let size = size & half & 0xFFFF_FFFF_FFFF;
-                if forward {
-                    raw = raw.wrapping_add(size);
-                    ticks += i128::from(size);
-                } else if ticks >= i128::from(size) {
-                    raw = raw.wrapping_sub(size);
-                    ticks -= i128::from(size);
+            let rate = TickRate::from_seconds_per_tick(numerator, denominator, bits);
+            let mut counter = TickCounter::new(rate.unwrap());
+            let mask = u64::MAX >> (64 - u32::from(bits));
+            let mut ticks = u128::from(first & mask);
+            let exact =
+                |ticks: u128| ticks * u128::from(numerator) * 1000 / u128::from(denominator);
+            // Within what 64 bits of milliseconds hold, and a counter of 64 bits.
+            let is_told = |ticks: u128| exact(ticks) >> 63 == 0 && (bits < 64 || ticks >> 64 == 0);
+            prop_assume!(is_told(ticks));
+            let millis = |ticks| Instant::from_millis(u64::try_from(exact(ticks)).unwrap());
+            prop_assert_eq!(counter.extend(first), millis(ticks));
+            for (size, forward, less) in steps {
+                let size = u128::from((size & mask) >> 1 >> less);
+                let next = if forward { ticks + size } else { ticks.saturating_sub(size) };
+                if !is_told(next) {
+                    continue;
                 }
-                let millis = u64::try_from(ticks * 1000 / i128::from(hz)).unwrap();
-                prop_assert_eq!(counter.extend(raw), Instant::from_millis(millis));
+                ticks = next;
+                #[allow(clippy::cast_possible_truncation, reason = "that is a wrap")]
+                let raw = ticks as u64;
+                prop_assert_eq!(counter.extend(raw), millis(ticks));
             }
         }
     }

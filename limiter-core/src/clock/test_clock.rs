@@ -175,17 +175,18 @@ mod tests {
     #[test]
     fn wraps_and_fails_through_embedded_time() {
         use crate::clock::EmbeddedTimeClock;
-        let clock = TestClock::new(u64::from(u32::MAX) - 499, None);
+        let start = u64::from(u32::MAX) - 499;
+        let clock = TestClock::new(start, None);
         let mut adapter = EmbeddedTimeClock::new(clock.ticks()).unwrap();
-        assert_eq!(adapter.now(), Ok(Instant::ZERO));
+        assert_eq!(adapter.now(), Ok(Instant::from_millis(start)));
         clock.advance(1_500);
-        assert_eq!(adapter.now(), Ok(Instant::from_millis(1_500)));
+        assert_eq!(adapter.now(), Ok(Instant::from_millis(start + 1_500)));
         clock.fail_with(Some(ClockError::NotRunning));
         assert_eq!(adapter.now(), Err(ClockError::NotRunning));
         clock.fail_with(Some(ClockError::Failed));
         assert_eq!(adapter.now(), Err(ClockError::Failed));
         clock.fail_with(None);
         clock.step_back(1_000);
-        assert_eq!(adapter.now(), Ok(Instant::from_millis(500)));
+        assert_eq!(adapter.now(), Ok(Instant::from_millis(start + 500)));
     }
 }

@@ -18,8 +18,8 @@ use images::footprint;
 use limiter_core::abuse::Abuse;
 use limiter_core::calendar::Calendar;
 use limiter_core::clock::{
-    Clock, ClockError, Clocks, EmbassyClock, EmbeddedTimeClock, FnClock, FnUtc, FugitClock,
-    MonotonicClock, NoUtc, TestClock, TestTicks, TickClock, TickCounter, TickRate, UtcClock,
+    Clock, ClockError, Clocks, EmbassyClock, EmbeddedTimeClock, FnClock, FnUtc, MonotonicClock,
+    NoUtc, TestClock, TestTicks, TickClock, TickCounter, TickRate, TickReading, UtcClock,
 };
 use limiter_core::daily::{DailyRule, Day, Strikes};
 use limiter_core::http::{self, Headers, Style};
@@ -41,8 +41,6 @@ type Metered = Reserved<32, 16>;
 type MeteredSlices =
     ReservedIn<&'static mut [TokenRow], &'static mut [UserRow], &'static mut [Bound]>;
 type Buffer = &'static mut [u8];
-type FugitInstant = fugit::WrappingInstant<u32, 1, 32_768>;
-type FugitReading = fn() -> FugitInstant;
 type Reading = fn() -> Result<u64, ClockError>;
 
 static SHARED: Shared<Full> = Shared::new(Limiter::new(Policy::pipedrive()));
@@ -398,7 +396,9 @@ fn clocks(limiter: &mut Full) {
         TickCounter::new,
         TickCounter::extend,
         TickClock::<Reading>::new,
+        TickClock::<fn() -> u32>::from_hz::<1_000>,
         <TickClock<Reading> as MonotonicClock>::now,
+        <Result<u32, ClockError> as TickReading>::ticks,
         <NoUtc as UtcClock>::unix_time,
         TestClock::new,
         TestClock::advance,
@@ -411,8 +411,6 @@ fn clocks(limiter: &mut Full) {
         EmbeddedTimeClock::<Ticks>::new,
         EmbeddedTimeClock::<Ticks>::inner,
         <EmbeddedTimeClock<Ticks> as MonotonicClock>::now,
-        FugitClock::<FugitReading, FugitInstant>::new,
-        <FugitClock<FugitReading, FugitInstant> as MonotonicClock>::now,
         EmbassyClock::new,
         <EmbassyClock as MonotonicClock>::now,
     );

@@ -7,7 +7,7 @@
 
 use board::{Console, tick};
 use images::wait::spend_and_wait;
-use limiter_core::clock::FugitClock;
+use limiter_core::clock::TickClock;
 
 /// What a HAL brings along.
 struct Mono;
@@ -21,10 +21,8 @@ impl Mono {
 #[board::entry]
 fn main() -> ! {
     tick::start(|| {});
-    // What a user writes:
-    let Ok(clock) = FugitClock::new(Mono::now) else {
-        board::exit(1)
-    };
+    // What a user writes; fugit before 0.5 calls it `ticks()`.
+    let clock = TickClock::from_hz::<1_000>(|| Mono::now().as_ticks());
 
     let done = spend_and_wait(&mut Console::open(), clock);
     board::exit(u8::from(done.is_none()))
