@@ -2,7 +2,7 @@
 
 use std::{
     io::Read,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::mpsc::{self, Receiver, RecvTimeoutError},
     thread,
@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::machine::Machine;
+use crate::{machine::Machine, workspace};
 
 /// An image in the emulator; killed when dropped.
 pub(crate) struct Emulator {
@@ -47,7 +47,7 @@ pub(crate) struct Options<'a> {
 impl Emulator {
     /// Starts `elf` on `machine`.
     pub(crate) fn start(machine: &Machine, elf: &Path, options: &Options<'_>) -> Result<Self> {
-        let mut qemu = Command::new(machine.qemu);
+        let mut qemu = Command::new(program(machine));
         qemu.args(["-machine", machine.name]).args(machine.args);
         qemu.args(["-display", "none", "-monitor", "none"]);
         let words: String = options
@@ -143,6 +143,16 @@ impl Drop for Emulator {
         // Both fail only if it has already ended.
         let _ = self.process.kill();
         let _ = self.process.wait();
+    }
+}
+
+/// The emulator: the one that `setup.sh` keeps here, or the system's.
+fn program(machine: &Machine) -> PathBuf {
+    let kept = workspace().join("target/tools").join(machine.qemu);
+    if kept.exists() {
+        kept
+    } else {
+        machine.qemu.into()
     }
 }
 
