@@ -117,17 +117,36 @@ impl Answer {
 /// assert_eq!((answer.limit, answer.remaining), (Some(100), Some(50)));
 /// assert_eq!((answer.window_ms, answer.reset_ms), (Some(60_000), Some(30_000)));
 /// ```
+///
+/// It keeps no reference to what it is given, so one line buffer serves all headers:
+///
+/// ```
+/// use limiter_pacer::AnswerReader;
+/// use limiter_core::{Instant, Now};
+///
+/// let mut reader = AnswerReader::new(200, Now::new(Instant::ZERO, None));
+/// let mut line = [0_u8; 64];
+/// for header in ["RateLimit-Policy: \"burst\";q=9;w=60", "RateLimit: \"burst\";r=3;t=30"] {
+///     let line = &mut line[..header.len()];
+///     line.copy_from_slice(header.as_bytes()); // stands for reading from a UART
+///     if let Some((name, value)) = header.split_once(": ") {
+///         reader.header(name.as_bytes(), value.as_bytes());
+///     }
+/// }
+/// let answer = reader.finish();
+/// assert_eq!((answer.limit, answer.remaining), (Some(9), Some(3)));
+/// ```
 #[derive(Clone, Debug)]
-pub struct AnswerReader<'a> {
+pub struct AnswerReader {
     now: Now,
     answer: Answer,
     reset: Option<Moment>,
     retry_after: Option<Moment>,
-    policies: Option<&'a [u8]>,
-    state: Option<&'a [u8]>,
+    policies: Option<Items>,
+    state: Option<Items>,
 }
 
-impl<'a> AnswerReader<'a> {
+impl AnswerReader {
     /// A reader that has seen no header. `now` is the moment of the answer.
     #[must_use]
     pub const fn new(status: u16, now: Now) -> Self {
@@ -155,14 +174,14 @@ impl<'a> AnswerReader<'a> {
     ///
     /// A number told twice is the smaller one, a time told twice the longer one; of the lists the
     /// first field counts. The page's headers go before the draft's.
-    pub fn header(&mut self, name: &[u8], value: &'a [u8]) {
+    pub fn header(&mut self, name: &[u8], value: &[u8]) {
         let name = match name {
             [b'x' | b'X', b'-', rest @ ..] => rest,
             _ => name,
         };
         let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
         if is("ratelimit-limit") {
-            keep_smaller(&mut self.answer.limit, limit(bytes::number(value)));
+            keep_smaller(&mut self.answer.limit, limit(narrow(bytes::number(value))));
         } else if is("ratelimit-remaining") {
             keep_smaller(&mut self.answer.remaining, narrow(bytes::number(value)));
         } else if is("ratelimit-reset") {
@@ -174,9 +193,9 @@ impl<'a> AnswerReader<'a> {
         } else if is("date") {
             self.answer.date = date::http_date(value, self.reference());
         } else if is("ratelimit-policy") {
-            self.policies = self.policies.or(Some(value));
+            keep_first(&mut self.policies, value);
         } else if is("ratelimit") {
-            self.state = self.state.or(Some(value));
+            keep_first(&mut self.state, value);
         }
     }
 
@@ -211,19 +230,18 @@ impl<'a> AnswerReader<'a> {
     /// member of any other policy that has nothing left makes the whole response one that asks to
     /// stay away, until that member's time.
     fn add_draft_fields(&mut self) {
-        let policies = self.policies.and_then(quota_fields::items);
-        let states = self.state.and_then(quota_fields::items);
-        let policies = policies.unwrap_or_default();
-        let mut window: Option<Item<'_>> = None;
+        let policies = self.policies.take().unwrap_or_default();
+        let states = self.state.take().unwrap_or_default();
+        let mut window: Option<Item> = None;
         let mut exhausted_s = None;
-        for state in &states.unwrap_or_default() {
+        for state in &states {
             let member = join(state, &policies);
             if member.is_daily() {
-                keep_smaller(&mut self.answer.daily_left, narrow(member.remaining));
+                keep_smaller(&mut self.answer.daily_left, member.remaining);
                 continue;
             }
             if member.remaining == Some(0) {
-                exhausted_s = exhausted_s.max(member.reset_s.filter(|&s| s <= LONGEST_S));
+                exhausted_s = exhausted_s.max(believed(member.reset_s));
             }
             window = match window {
                 Some(best) if !is_shorter(&member, &best) => Some(best),
@@ -234,13 +252,11 @@ impl<'a> AnswerReader<'a> {
         if let Some(told) = told {
             let answer = &mut self.answer;
             answer.limit = answer.limit.or(limit(told.quota));
-            answer.window_ms = told
-                .window_s
-                .filter(|&seconds| seconds > 0 && seconds <= LONGEST_S)
+            answer.window_ms = believed(told.window_s)
+                .filter(|&seconds| seconds > 0)
                 .map(millis);
-            answer.remaining = answer.remaining.or(narrow(told.remaining));
-            let reset_s = told.reset_s.filter(|&seconds| seconds <= LONGEST_S);
-            answer.reset_ms = answer.reset_ms.or(reset_s.map(millis));
+            answer.remaining = answer.remaining.or(told.remaining);
+            answer.reset_ms = answer.reset_ms.or(believed(told.reset_s).map(millis));
         }
         if let Some(seconds) = exhausted_s {
             self.answer.reset_ms = self.answer.reset_ms.max(Some(millis(seconds)));
@@ -282,7 +298,7 @@ impl Moment {
 }
 
 /// A member of the state with its policy's parameters beside its own.
-fn join<'a>(state: &Item<'a>, policies: &Items<'_>) -> Item<'a> {
+fn join(state: &Item, policies: &Items) -> Item {
     let mut member = *state;
     if let Some(policy) = policies.iter().find(|policy| policy.name == state.name) {
         member.quota = member.quota.or(policy.quota);
@@ -292,8 +308,8 @@ fn join<'a>(state: &Item<'a>, policies: &Items<'_>) -> Item<'a> {
 }
 
 /// Whether `one` has the shorter window; one whose window is not told counts as long.
-fn is_shorter(one: &Item<'_>, other: &Item<'_>) -> bool {
-    one.window_s.unwrap_or(u64::MAX) < other.window_s.unwrap_or(u64::MAX)
+fn is_shorter(one: &Item, other: &Item) -> bool {
+    one.window_s.unwrap_or(u32::MAX) < other.window_s.unwrap_or(u32::MAX)
 }
 
 fn keep_smaller(kept: &mut Option<u32>, new: Option<u32>) {
@@ -308,9 +324,23 @@ fn narrow(number: Option<u64>) -> Option<u32> {
     u32::try_from(number?).ok()
 }
 
+/// The seconds, unless they are too many to be believed.
+fn believed(seconds: Option<u32>) -> Option<u64> {
+    seconds
+        .map(math::widen)
+        .filter(|&seconds| seconds <= LONGEST_S)
+}
+
+/// Keeps what the first of several fields tells.
+fn keep_first(kept: &mut Option<Items>, value: &[u8]) {
+    if kept.is_none() {
+        *kept = Some(quota_fields::items(value).unwrap_or_default());
+    }
+}
+
 /// A limit that can be kept: not 0, and at most what a window can count.
-fn limit(number: Option<u64>) -> Option<u32> {
-    let limit = narrow(number)?;
+fn limit(number: Option<u32>) -> Option<u32> {
+    let limit = number?;
     (limit > 0).then_some(limit.min(Window::MAX_LIMIT))
 }
 

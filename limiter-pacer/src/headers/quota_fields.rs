@@ -7,39 +7,63 @@
 use super::bytes::Bytes;
 use limiter_core::math;
 
-/// One member of either field: a policy's name, and what is said of it.
+/// One member of either field: a policy's name, and what is said of it. It borrows nothing, so the
+/// buffer that the field came in may be used again.
 ///
 /// A parameter that has to be a non-negative integer and is none makes the field malformed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Item<'a> {
+pub(super) struct Item {
     /// The name as written between the quotes.
-    pub name: &'a [u8],
-    /// `q`: permits that the policy allows.
-    pub quota: Option<u64>,
-    /// `w`: the policy's window in seconds.
-    pub window_s: Option<u64>,
-    /// `r`: permits left.
-    pub remaining: Option<u64>,
-    /// `t`: seconds until there is more.
-    pub reset_s: Option<u64>,
+    pub name: Name,
+    /// `q`: permits that the policy allows; none if they do not fit 32 bits.
+    pub quota: Option<u32>,
+    /// `w`: the policy's window in seconds, at most 2^32 - 1.
+    pub window_s: Option<u32>,
+    /// `r`: permits left; none if they do not fit 32 bits.
+    pub remaining: Option<u32>,
+    /// `t`: seconds until there is more, at most 2^32 - 1.
+    pub reset_s: Option<u32>,
 }
 
-impl Item<'_> {
+impl Item {
     /// Whether the policy is of a day: by its window, else by its name.
     pub(super) fn is_daily(&self) -> bool {
         match self.window_s {
             Some(window) => window == 86_400,
-            None => matches!(self.name, b"daily" | b"day" | b"per-day"),
+            None => Name::OF_DAYS.contains(&self.name),
         }
     }
 }
 
+/// A policy's name of any length, for comparing: its 64-bit FNV-1a hash.
+///
+/// A server that makes two of its names collide mixes up its own two policies, and nothing else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Name(u64);
+
+impl Name {
+    const OF_DAYS: [Self; 3] = [Self::of(b"daily"), Self::of(b"day"), Self::of(b"per-day")];
+
+    /// The name between the quotes.
+    pub(super) const fn of(mut bytes: &[u8]) -> Self {
+        let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+        while let [byte, rest @ ..] = bytes {
+            let [low, others @ ..] = hash.to_le_bytes();
+            let [b1, b2, b3, b4, b5, b6, b7] = others;
+            hash = u64::from_le_bytes([low ^ *byte, b1, b2, b3, b4, b5, b6, b7])
+                .wrapping_mul(0x0100_0000_01b3);
+            bytes = rest;
+        }
+        Self(hash)
+    }
+}
+
 /// The members of one field.
-pub(super) type Items<'a> = heapless::Vec<Item<'a>, MOST_ITEMS>;
+pub(super) type Items = heapless::Vec<Item, MOST_ITEMS>;
 
 /// Reads a field; `None` if it is malformed. *O*(length), of which at most
 /// [`LONGEST_VALUE`](super::bytes::LONGEST_VALUE) is looked at.
-pub(super) fn items(value: &[u8]) -> Option<Items<'_>> {
+pub(super) fn items(value: &[u8]) -> Option<Items> {
     let mut bytes = Bytes::new(value)?;
     let mut items = Items::new();
     // One round for each member; each takes at least its quotes.
@@ -61,9 +85,9 @@ pub(super) fn items(value: &[u8]) -> Option<Items<'_>> {
 }
 
 /// A member, and whether it counts requests (and not, say, bytes).
-fn item<'a>(bytes: &mut Bytes<'a>) -> Option<(Item<'a>, bool)> {
+fn item(bytes: &mut Bytes<'_>) -> Option<(Item, bool)> {
     let mut item = Item {
-        name: string(bytes)?,
+        name: Name::of(string(bytes)?),
         quota: None,
         window_s: None,
         remaining: None,
@@ -83,10 +107,10 @@ fn item<'a>(bytes: &mut Bytes<'a>) -> Option<(Item<'a>, bool)> {
             Bare::String(_) | Bare::Other => None,
         };
         match key {
-            b"q" => item.quota = Some(number?),
-            b"w" => item.window_s = Some(number?),
-            b"r" => item.remaining = Some(number?),
-            b"t" => item.reset_s = Some(number?),
+            b"q" => item.quota = u32::try_from(number?).ok(),
+            b"w" => item.window_s = Some(at_most_u32(number?)),
+            b"r" => item.remaining = u32::try_from(number?).ok(),
+            b"t" => item.reset_s = Some(at_most_u32(number?)),
             b"qu" => {
                 counts_requests = matches!(value, Bare::String(b"requests" | b"request"));
             }
@@ -198,6 +222,11 @@ fn key<'a>(bytes: &mut Bytes<'a>) -> Option<&'a [u8]> {
     }))
 }
 
+/// The number, or the largest of 32 bits.
+fn at_most_u32(number: u64) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
 /// The characters of an HTTP token (RFC 9110, section 5.6.2).
 fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
@@ -210,8 +239,8 @@ pub(super) const MOST_ITEMS: usize = 4;
 mod tests {
     use super::*;
 
-    const NOTHING: Item<'_> = Item {
-        name: b"",
+    const NOTHING: Item = Item {
+        name: Name::of(b""),
         quota: None,
         window_s: None,
         remaining: None,
@@ -225,13 +254,13 @@ mod tests {
             policies.as_slice(),
             [
                 Item {
-                    name: b"burst",
+                    name: Name::of(b"burst"),
                     quota: Some(100),
                     window_s: Some(60),
                     ..NOTHING
                 },
                 Item {
-                    name: b"daily",
+                    name: Name::of(b"daily"),
                     quota: Some(1_000),
                     window_s: Some(86_400),
                     ..NOTHING
@@ -248,7 +277,7 @@ mod tests {
         assert_eq!(
             items(br#""default";r=50;t=30"#).unwrap().as_slice(),
             [Item {
-                name: b"default",
+                name: Name::of(b"default"),
                 remaining: Some(50),
                 reset_s: Some(30),
                 ..NOTHING
@@ -261,7 +290,7 @@ mod tests {
         let value = br#""a\"b"; acme=?1;b=:aGk=:;c="x";d=t0k/en;e=-1.5;f=@-5;g=%"d%c3";h;r=7"#;
         let items = items(value).unwrap();
         assert_eq!(items.as_slice().first().unwrap().remaining, Some(7));
-        assert_eq!(items.as_slice().first().unwrap().name, br#"a\"b"#);
+        assert_eq!(items.as_slice().first().unwrap().name, Name::of(br#"a\"b"#));
     }
 
     #[test]

@@ -152,6 +152,28 @@ fn prefers_the_pages_headers_and_ignores_malformed_fields() {
     assert_eq!(answer.reset_ms, Some(30_000));
 }
 
+#[test]
+fn reads_all_headers_of_a_response_out_of_one_reused_buffer() {
+    let headers = [
+        ("RateLimit", r#""window";r=39;t=2, "daily";r=9999"#),
+        (
+            "RateLimit-Policy",
+            r#""daily";q=10000;w=86400, "window";q=40;w=2"#,
+        ),
+    ];
+    let mut reader = AnswerReader::new(200, now());
+    let mut line = [0; 80];
+    for (name, value) in headers {
+        line.fill(b'?');
+        let value_at = name.len();
+        line[..value_at].copy_from_slice(name.as_bytes());
+        line[value_at..value_at + value.len()].copy_from_slice(value.as_bytes());
+        let (name, rest) = line.split_at(value_at);
+        reader.header(name, &rest[..value.len()]);
+    }
+    assert_eq!(reader.finish(), read(&headers));
+}
+
 /// Values near what the readers look for, so that they get past the first byte.
 fn near_values() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
