@@ -1,9 +1,10 @@
-//! Who is asking: keyed hashes of credentials, never the credentials themselves (SPEC T4).
+//! Identities: keyed hashes of credentials, never the credentials themselves (SPEC T4).
 //!
 //! The hash is SipHash-1-3 with an injected 128-bit key: a caller who chooses tokens but does not
 //! know the key can neither aim at a slot of the table nor make two tokens collide. It is computed
 //! *before* any lock is taken. There is no default key, since a published key would be none.
 
+use crate::math::widen;
 use core::fmt;
 use core::num::NonZeroU64;
 
@@ -85,7 +86,29 @@ impl defmt::Format for HashKey {
 pub struct TokenId(NonZeroU64);
 
 impl TokenId {
+    /// The id of a number that the device gives out itself: a channel, a bus address, a row of a
+    /// configuration.
+    ///
+    /// No two numbers share an id, and numbers that count up are spread over the table as hashes
+    /// are. There is no secret in it: a client that may choose the number can choose one whose row
+    /// lies among others'. A credential, or a number that comes from a caller, is for
+    /// [`HashKey::token`]. 2 multiplications of 32 bits and 2 more for the low half, no division.
+    ///
+    /// ```
+    /// # use limiter_core::TokenId;
+    /// const PUMP: TokenId = TokenId::from_u32(17);
+    /// assert_ne!(PUMP, TokenId::from_u32(18));
+    /// ```
+    #[must_use]
+    pub const fn from_u32(number: u32) -> Self {
+        Self(spread(number))
+    }
+
     /// An id computed elsewhere, by a keyed hash whose key no caller knows.
+    ///
+    /// The table places a row by the id's bits as they are, so these must be spread as a hash
+    /// spreads them: ids that count up, or that a caller may choose, gather in one place and make
+    /// every look-up visit all of them. For numbers that are your own use [`TokenId::from_u32`].
     #[must_use]
     pub const fn from_hash(hash: NonZeroU64) -> Self {
         Self(hash)
@@ -103,7 +126,17 @@ impl TokenId {
 pub struct UserId(NonZeroU64);
 
 impl UserId {
+    /// The id of a number that the device gives out itself; see [`TokenId::from_u32`].
+    #[must_use]
+    pub const fn from_u32(number: u32) -> Self {
+        Self(spread(number))
+    }
+
     /// An id computed elsewhere, by a keyed hash whose key no caller knows.
+    ///
+    /// The table places a row by the id's bits as they are, so these must be spread as a hash
+    /// spreads them: ids that count up, or that a caller may choose, gather in one place and make
+    /// every look-up visit all of them. For numbers that are your own use [`UserId::from_u32`].
     #[must_use]
     pub const fn from_hash(hash: NonZeroU64) -> Self {
         Self(hash)
@@ -140,6 +173,22 @@ impl defmt::Format for UserId {
     fn format(&self, f: defmt::Formatter<'_>) {
         defmt::write!(f, "UserId({=u64:016x})", self.0.get());
     }
+}
+
+/// Spreads a number over 64 bits: each half is a bijection of the number, so no two numbers share
+/// an id, and every bit of the number changes every bit of the id with even odds.
+const fn spread(number: u32) -> NonZeroU64 {
+    let high = mix(number);
+    // Never 0 together with `high`: the mix of a number that is not 0 is not 0.
+    let low = mix(high ^ 0x9e37_79b9);
+    non_zero((widen(high) << 32) | widen(low))
+}
+
+/// A bijection of 32 bits with full avalanche ("lowbias32" of Wellons' hash prospector).
+const fn mix(mut x: u32) -> u32 {
+    x = (x ^ (x >> 16)).wrapping_mul(0x7feb_352d);
+    x = (x ^ (x >> 15)).wrapping_mul(0x846c_a68b);
+    x ^ (x >> 16)
 }
 
 /// SipHash with `C` rounds a block and `D` at the end (Aumasson and Bernstein, 2012).
@@ -293,6 +342,65 @@ mod tests {
     #[test]
     fn never_gives_the_id_that_marks_a_vacant_row() {
         assert_eq!(non_zero(0).get(), 1);
+    }
+
+    #[test]
+    fn numbers_that_count_up_are_spread_over_the_table_as_hashes_are() {
+        use crate::{Instant, Kind, Limiter, Now, Plan, Policy, Registration};
+        let longest_probe = |id: &dyn Fn(u32) -> TokenId| {
+            let mut limiter = Limiter::<128, 1>::new(Policy::pipedrive());
+            let user = Registration::new(UserId::from_u32(0), Kind::ApiToken, Plan::ADVANCED);
+            let now = Now::new(Instant::ZERO, None);
+            for number in 0..60 {
+                limiter.register(id(number), user, now).unwrap();
+            }
+            limiter.statistics().longest_probe
+        };
+        // Left as they are, all of them meet in one place.
+        let bare = |number| TokenId::from_hash(NonZeroU64::new(u64::from(number) + 1).unwrap());
+        assert_eq!(longest_probe(&bare), 60);
+        for stride in [1, 2, 3, 10, 256, 1 << 16, 1 << 20, 0x0101_0101] {
+            let spread = |number: u32| TokenId::from_u32(number.wrapping_mul(stride));
+            assert!(longest_probe(&spread) <= 8, "stride {stride}");
+        }
+    }
+
+    #[test]
+    fn every_bit_of_a_number_changes_every_bit_of_its_id_with_even_odds() {
+        const SAMPLES: u32 = 2_000;
+        for bit in 0..32 {
+            let mut changes = [0_u32; 64];
+            for number in 0..SAMPLES {
+                let other = TokenId::from_u32(number ^ (1 << bit)).as_u64();
+                let changed = TokenId::from_u32(number).as_u64() ^ other;
+                for (place, count) in changes.iter_mut().enumerate() {
+                    *count += u32::from(changed >> place & 1 == 1);
+                }
+            }
+            // Five standard deviations are 112.
+            let all_even = changes
+                .iter()
+                .all(|count| count.abs_diff(SAMPLES / 2) < 130);
+            assert!(all_even, "bit {bit}: {changes:?}");
+        }
+    }
+
+    #[test]
+    fn each_half_of_an_id_tells_its_number() {
+        // A mix can be undone, so no two numbers share one.
+        fn undo(mut x: u32) -> u32 {
+            x ^= x >> 16;
+            x = x.wrapping_mul(0x4302_1123); // the inverses modulo 2^32
+            x ^= (x >> 15) ^ (x >> 30);
+            x = x.wrapping_mul(0x1d69_e2a5);
+            x ^ (x >> 16)
+        }
+        for number in (0..u32::MAX).step_by(65_537).chain([u32::MAX]) {
+            assert_eq!(undo(mix(number)), number);
+            let id = TokenId::from_u32(number).as_u64();
+            assert_eq!(undo(crate::math::high32(id)), number);
+            assert_eq!(undo(undo(crate::math::low32(id)) ^ 0x9e37_79b9), number);
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::{ClockError, MonotonicClock};
 use crate::math;
 use crate::time::Instant;
 
-/// How long a tick is and how wide the counter.
+/// The length of a tick and the width of the counter.
 ///
 /// ```
 /// use limiter_core::clock::{TickRate, TickRateError};
@@ -68,7 +68,7 @@ impl TickRate {
     }
 }
 
-/// Why a [`TickRate`] was refused.
+/// The reason that a [`TickRate`] was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
