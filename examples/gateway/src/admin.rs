@@ -12,6 +12,7 @@
 //! this machine alone unless an address is given, and `guard.rs` keeps the pages of other sites, in
 //! an operator's browser, from reaching it.
 
+mod connection_metrics;
 mod guard;
 mod history;
 mod metrics;

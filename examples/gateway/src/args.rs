@@ -7,7 +7,7 @@ mod store;
 pub use self::store::StoreArgs;
 
 use crate::error::StartError;
-use crate::listener::ConnectionLimits;
+use crate::listener::{ConnectionLimits, InFlightLimits, Pace};
 use crate::settings::{AdminSettings, Settings, TableSize};
 use crate::state::StateSettings;
 use crate::tls::TlsFiles;
@@ -35,7 +35,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     pub tls_key: Option<PathBuf>,
 
-    /// Connections that are open at once; those that idle make room for new ones
+    /// Connections that are open at once; those that idle make room for new ones, then those that are slow
     #[arg(long, value_name = "NUMBER", default_value_t = 4_096, value_parser = number(1, 1 << 20))]
     pub max_connections: u32,
 
@@ -50,6 +50,27 @@ pub struct Args {
     /// How long a connection may idle, or take to send a request's head
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = number(1, 3_600))]
     pub idle_timeout: u32,
+
+    /// Time in all to send a body, above that the answer is 408; or to read an answer below 64 KiB/s,
+    /// above that it is closed
+    #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = number(1, 86_400))]
+    pub transfer_timeout: u32,
+
+    /// Requests of one token that are under way at once; above that the answer is 429
+    /// [default: a sixteenth of --max-connections]
+    #[arg(long, value_name = "NUMBER", value_parser = number(1, 1 << 20))]
+    pub max_per_token: Option<u32>,
+
+    /// Requests from one address (of IPv6: one /64) that are under way at once; above that the answer
+    /// is 429. Behind a load balancer, whose address all have: as many as --max-connections
+    /// [default: a quarter of --max-connections]
+    #[arg(long, value_name = "NUMBER", value_parser = number(1, 1 << 20))]
+    pub max_per_address: Option<u32>,
+
+    /// Requests without a token, or below an exempt path, that are under way at once, of all clients
+    /// together; above that the answer is 503 [default: a quarter of --max-connections]
+    #[arg(long, value_name = "NUMBER", value_parser = number(1, 1 << 20))]
+    pub max_without_token: Option<u32>,
 
     /// Serve a live page for operators, and its numbers at /status; a port alone is one of this
     /// machine, for there is no login
@@ -188,13 +209,24 @@ impl Args {
     }
 
     fn connections(&self) -> ConnectionLimits {
+        // OK because all are at most 2^20.
+        let connections = self.max_connections as usize;
+        let default = InFlightLimits::of(connections);
+        let given = |flag: Option<u32>, default| flag.map_or(default, |most| most as usize);
         ConnectionLimits {
-            // OK because both are at most 2^20.
-            connections: self.max_connections as usize,
+            connections,
+            in_flight: InFlightLimits {
+                per_token: given(self.max_per_token, default.per_token),
+                per_address: given(self.max_per_address, default.per_address),
+                without_token: given(self.max_without_token, default.without_token),
+            },
+            pace: Pace {
+                whole: Duration::from_secs(self.transfer_timeout.into()),
+                ..ConnectionLimits::DEFAULT.pace
+            },
             head_bytes: self.max_head as usize,
             head_within: Duration::from_secs(self.idle_timeout.into()),
             body_bytes: self.max_body,
-            ..ConnectionLimits::default()
         }
     }
 }

@@ -3,6 +3,7 @@
 use crate::demo;
 use crate::error::StartError;
 use crate::follow::Follow;
+use crate::listener::FindToken;
 use crate::settings::{Settings, TableSize};
 use crate::state::{Kept, Opened, StateSettings};
 use crate::store::Decider;
@@ -10,6 +11,7 @@ use limiter_host::DecideAsync as _;
 use limiter_host::config::{LiveConfig, TokenEntry};
 use limiter_host::core::{HashKey, Origin, Policy, Statistics, TokenId, UpdateError};
 use limiter_host::meters::LimiterMetrics;
+use limiter_host::middleware::credential;
 use limiter_host::{Concurrent, LimiterLayer, Manage, SharedClock};
 use std::borrow::Cow;
 use std::fmt;
@@ -219,6 +221,16 @@ impl Limits {
             Some(metrics) => layer.time_decisions(true).on_decision(metrics.hook()),
             None => layer,
         }
+    }
+
+    /// Finds the token for which a request is decided; `None` where none is shown, or looked at.
+    pub(crate) fn find_token(&self) -> FindToken {
+        let (key, origins) = (self.key.clone(), Arc::clone(&self.origins));
+        Arc::new(move |head| {
+            let exempt = origins(head.uri.path()) != Origin::Api;
+            let shown = if exempt { None } else { credential(head).ok()? };
+            shown.map(|shown| key.token(&shown))
+        })
     }
 
     fn register(&self, tokens: &[TokenEntry]) -> Result<(), StartError> {

@@ -4,23 +4,29 @@
 //! | file | what it is about |
 //! |---|---|
 //! | `slots` | how many connections are open, and which one goes when another comes |
+//! | `in_flight` | how many requests of a token or an address are under way |
+//! | `lane` | how fast a client moves a body or an answer |
 //! | `patience` | the slowest peer that is waited for |
 //! | `connection` | one connection, and the heads of its requests |
 //! | `request_body` | the bodies of its requests |
 
 mod connection;
+mod in_flight;
+mod lane;
 mod patience;
 mod request_body;
 mod slots;
 
 pub(crate) use self::connection::TOO_LONG_BODY;
+pub(crate) use self::in_flight::FindToken;
+pub use self::in_flight::InFlightLimits;
 pub use self::patience::Pace;
 pub use self::request_body::{BodyError, BodyFault, RequestBody, Watch};
 
+use self::connection::Terms;
+use self::in_flight::InFlight;
 use self::patience::Paced;
-pub(crate) use self::slots::Connections;
-
-use self::slots::Slots;
+use self::slots::{Slot, Slots};
 use crate::error::StartError;
 use crate::tls::Tls;
 use bytes::Bytes;
@@ -60,6 +66,8 @@ pub struct ConnectionLimits {
     pub body_bytes: u64,
     /// The slowest body that is read, and the slowest reader of an answer.
     pub pace: Pace,
+    /// Requests that are under way at once.
+    pub in_flight: InFlightLimits,
 }
 
 impl ConnectionLimits {
@@ -72,7 +80,9 @@ impl ConnectionLimits {
         pace: Pace {
             grace: Duration::from_secs(10),
             bytes_per_s: 1_024,
+            whole: Duration::from_secs(600),
         },
+        in_flight: InFlightLimits::of(4_096),
     };
 }
 
@@ -89,6 +99,7 @@ pub(crate) struct Listener {
     address: SocketAddr,
     limits: ConnectionLimits,
     slots: Arc<Slots>,
+    in_flight: Arc<InFlight>,
     tls: Option<Tls>,
 }
 
@@ -97,6 +108,7 @@ impl Listener {
     pub(crate) async fn bind(
         address: &str,
         limits: ConnectionLimits,
+        find_token: FindToken,
         tls: Option<Tls>,
     ) -> Result<Self, StartError> {
         let refused = |error| StartError::Listen {
@@ -109,13 +121,17 @@ impl Listener {
             socket,
             limits,
             slots: Slots::new(limits.connections),
+            in_flight: InFlight::new(limits.in_flight, find_token),
             tls,
         })
     }
 
-    /// How many connections it has.
+    /// A handle on the number of its connections and requests.
     pub(crate) fn connections(&self) -> Connections {
-        Connections(Arc::clone(&self.slots))
+        Connections {
+            slots: Arc::clone(&self.slots),
+            in_flight: Arc::clone(&self.in_flight),
+        }
     }
 
     pub(crate) const fn address(&self) -> SocketAddr {
@@ -140,7 +156,7 @@ impl Listener {
                     Ok(accepted) => accepted,
                     Err(_) => {
                         // The peer went away already, or no file descriptor is left.
-                        self.slots.close_an_idle_one();
+                        self.slots.close_one();
                         tokio::time::sleep(ACCEPT_AGAIN_AFTER).await;
                         continue;
                     }
@@ -155,20 +171,24 @@ impl Listener {
                 address: peer.ip().to_canonical(),
                 tls: self.tls.is_some(),
             };
-            let terms = (self.limits, slot, connections.watcher());
+            let stream = self.prepare(stream, &slot);
+            let terms = Terms {
+                limits: self.limits,
+                slot,
+                in_flight: Arc::clone(&self.in_flight),
+                watcher: connections.watcher(),
+            };
             let service = service.clone();
-            let stream = self.prepare(stream);
             let Some(tls) = &self.tls else {
                 tokio::spawn(connection::serve(stream, peer, terms, service));
                 continue;
             };
             let handshake = tls.acceptor().accept(stream);
             tokio::spawn(async move {
-                let (limits, slot, _) = &terms;
-                let handshake = tokio::time::timeout(limits.head_within, handshake);
+                let handshake = tokio::time::timeout(terms.limits.head_within, handshake);
                 let stream = tokio::select! {
                     stream = handshake => stream,
-                    () = slot.closed() => return,
+                    () = terms.slot.closed() => return,
                 };
                 // A client that is too slow or no TLS client harms its own connection only.
                 if let Ok(Ok(stream)) = stream {
@@ -181,11 +201,48 @@ impl Listener {
         let _ = tokio::time::timeout(FINISH_WITHIN, connections.shutdown()).await;
     }
 
-    fn prepare(&self, stream: TcpStream) -> Paced<TcpStream> {
+    fn prepare(&self, stream: TcpStream, slot: &Slot) -> Paced<TcpStream> {
         // Small answers must not wait for the client's acknowledgement of the last one; where the
         // system refuses this, they do.
         let _ = stream.set_nodelay(true);
-        Paced::new(stream, self.limits.pace)
+        Paced::new(stream, self.limits.pace, slot.answer())
+    }
+}
+
+/// The number of a listener's connections and requests.
+#[derive(Clone, Debug)]
+pub(crate) struct Connections {
+    slots: Arc<Slots>,
+    in_flight: Arc<InFlight>,
+}
+
+impl Connections {
+    pub(crate) fn open(&self) -> usize {
+        self.slots.open()
+    }
+
+    pub(crate) fn most(&self) -> usize {
+        self.slots.most()
+    }
+
+    /// Those that made room for others, by what they were: `idle` or `slow`.
+    pub(crate) fn closed(&self) -> [(&'static str, u64); 2] {
+        self.slots.closed()
+    }
+
+    /// Transfers broken off since the client was too slow, by what they were: `body` or `answer`.
+    pub(crate) fn timed_out(&self) -> [(&'static str, u64); 2] {
+        self.slots.timed_out()
+    }
+
+    /// Requests that are under way.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.in_flight.all()
+    }
+
+    /// Requests refused since too many were under way: for a `token`, an `address`, or `without_token`.
+    pub(crate) fn refused(&self) -> [(&'static str, u64); 3] {
+        self.in_flight.refused()
     }
 }
 

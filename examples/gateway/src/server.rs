@@ -4,7 +4,7 @@ use crate::admin::status::About;
 use crate::admin::{Admin, Metrics, Sources};
 use crate::error::{EndError, StartError};
 use crate::limits::Limits;
-use crate::listener::{ConnectionLimits, Listener};
+use crate::listener::{ConnectionLimits, FindToken, InFlightLimits, Listener};
 use crate::proxy::Proxy;
 use crate::settings::Settings;
 use crate::store::Decider;
@@ -43,8 +43,15 @@ impl Gateway {
             Arc::new(proxy)
         });
         let tls = settings.tls.clone().map(Tls::read).transpose()?;
-        let listener = Listener::bind(&settings.listen, settings.connections, tls.clone()).await?;
-        let metrics = settings.admin.as_ref().map(|_| Metrics::new(&limits));
+        let listener = Listener::bind(
+            &settings.listen,
+            settings.connections,
+            limits.find_token(),
+            tls.clone(),
+        );
+        let listener = listener.await?;
+        let metrics = settings.admin.as_ref();
+        let metrics = metrics.map(|_| Metrics::new(&limits, &listener.connections()));
         let layer = limits.layer(metrics.as_ref().map(Metrics::limiter));
         let admin = match (&settings.admin, metrics) {
             (Some(admin), Some(metrics)) => {
@@ -57,10 +64,9 @@ impl Gateway {
                 let service = Admin::new(admin, metrics, |instance| {
                     Sources::new(about, instance, limits, connections, proxy)
                 })?;
-                Some((
-                    Listener::bind(&admin.listen, ADMIN_LIMITS, None).await?,
-                    service,
-                ))
+                let no_token: FindToken = Arc::new(|_| None);
+                let listener = Listener::bind(&admin.listen, ADMIN_LIMITS, no_token, None);
+                Some((listener.await?, service))
             }
             _ => None,
         };
@@ -160,5 +166,10 @@ async fn until_dropped(mut receiver: watch::Receiver<()>) {
 const ADMIN_LIMITS: ConnectionLimits = ConnectionLimits {
     connections: 64,
     body_bytes: 4 * 1024,
+    in_flight: InFlightLimits {
+        per_token: 64,
+        per_address: 64,
+        without_token: 64,
+    },
     ..ConnectionLimits::DEFAULT
 };

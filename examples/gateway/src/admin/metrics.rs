@@ -4,6 +4,10 @@
 //! | metric | kind | what it is |
 //! |---|---|---|
 //! | `gateway_connections`, `gateway_connections_limit` | gauge | clients' connections that are open, and that may be |
+//! | `gateway_requests_in_flight` | gauge | requests that are under way |
+//! | `gateway_in_flight_refused_total` by `by` | counter | requests refused since too many were under way: for a `token`, an `address`, or `without_token` |
+//! | `gateway_connections_closed_total` by `state` | counter | connections closed to make room for new ones: `idle`, `slow` |
+//! | `gateway_transfers_timed_out_total` by `of` | counter | transfers broken off since the client was too slow: of a `body`, of an `answer` |
 //! | `gateway_upstream_failures_total` by `kind` | counter | requests that the server behind did not answer: `failed`, `timed_out` |
 //! | `gateway_state_writes_total` by `outcome` | counter | images of the state: `stored`, `failed` |
 //! | `gateway_state_failing` | gauge | 1 while the last write failed, else 0 |
@@ -15,8 +19,10 @@
 //! | `gateway_store_lost_permits_total` | counter | permits held ahead that are gone, at most |
 //! | `gateway_config_refused` | gauge | 1 while the newest configuration file is refused, else 0 |
 
+use super::connection_metrics::ConnectionMetrics;
 use super::status::Sources;
 use crate::limits::Limits;
+use crate::listener::Connections;
 use crate::proxy::Failures;
 #[cfg(feature = "redis")]
 use crate::store::StoreMetrics;
@@ -34,8 +40,7 @@ pub(crate) struct Metrics(Arc<Recorded>);
 struct Recorded {
     handle: PrometheusHandle,
     limiter: LimiterMetrics,
-    connections: Gauge,
-    connections_limit: Gauge,
+    connections: ConnectionMetrics,
     upstream_failed: Counter,
     upstream_timed_out: Counter,
     config_refused: Gauge,
@@ -55,7 +60,7 @@ struct StateMetrics {
 }
 
 impl Metrics {
-    pub(crate) fn new(limits: &Limits) -> Self {
+    pub(crate) fn new(limits: &Limits, connections: &Connections) -> Self {
         let recorder = PrometheusBuilder::new()
             .set_buckets(&BUCKETS_S)
             .expect("there are buckets")
@@ -69,8 +74,7 @@ impl Metrics {
             Recorded {
                 handle,
                 limiter: LimiterMetrics::register(),
-                connections: metrics::gauge!(CONNECTIONS),
-                connections_limit: metrics::gauge!(CONNECTIONS_LIMIT),
+                connections: ConnectionMetrics::register(connections),
                 upstream_failed: metrics::counter!(UPSTREAM_FAILURES, "kind" => "failed"),
                 upstream_timed_out: metrics::counter!(UPSTREAM_FAILURES, "kind" => "timed_out"),
                 config_refused: metrics::gauge!(CONFIG_REFUSED),
@@ -114,11 +118,7 @@ impl Metrics {
             let now = now.with_floor(limits.limiter.policy().utc_floor());
             limiter.sample(&limits.limiter, now);
         }
-        let connections = sources.connections();
-        self.0.connections.set(real(connections.open() as u64));
-        self.0
-            .connections_limit
-            .set(real(connections.most() as u64));
+        self.0.connections.set(sources.connections());
         if let Some(Failures { failed, timed_out }) = sources.failures() {
             self.0.upstream_failed.absolute(failed);
             self.0.upstream_timed_out.absolute(timed_out);
@@ -146,16 +146,6 @@ impl StateMetrics {
 }
 
 fn describe() {
-    metrics::describe_gauge!(
-        CONNECTIONS,
-        Unit::Count,
-        "Clients' connections that are open."
-    );
-    metrics::describe_gauge!(
-        CONNECTIONS_LIMIT,
-        Unit::Count,
-        "Clients' connections that may be open at once."
-    );
     metrics::describe_counter!(
         UPSTREAM_FAILURES,
         Unit::Count,
@@ -196,12 +186,10 @@ fn describe_state() {
     clippy::cast_precision_loss,
     reason = "there are fewer connections and permits than 2^53"
 )]
-const fn real(count: u64) -> f64 {
+pub(super) const fn real(count: u64) -> f64 {
     count as f64
 }
 
-const CONNECTIONS: &str = "gateway_connections";
-const CONNECTIONS_LIMIT: &str = "gateway_connections_limit";
 const UPSTREAM_FAILURES: &str = "gateway_upstream_failures_total";
 const STATE_WRITES: &str = "gateway_state_writes_total";
 const STATE_FAILING: &str = "gateway_state_failing";

@@ -1,5 +1,6 @@
 //! One connection: heads read within limits, each request handed to the service.
 
+use super::in_flight::{Excess, InFlight, Permit};
 use super::request_body::RequestBody;
 use super::slots::{Slot, Work};
 use super::{ConnectionLimits, Peer};
@@ -7,24 +8,34 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
-use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue};
+use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::Watcher;
+use limiter_host::middleware::Head;
 use std::convert::Infallible;
 use std::error::Error;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tower_service::Service;
+
+/// Conditions under which a connection is served.
+pub(super) struct Terms {
+    pub(super) limits: ConnectionLimits,
+    pub(super) slot: Slot,
+    pub(super) in_flight: Arc<InFlight>,
+    pub(super) watcher: Watcher,
+}
 
 /// Serves a connection to its end: the client's, an error, the slot's or the listener's.
 pub(super) async fn serve<S, B>(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     peer: Peer,
-    (limits, slot, watcher): (ConnectionLimits, Slot, Watcher),
+    terms: Terms,
     service: S,
 ) where
     S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible>,
@@ -33,21 +44,39 @@ pub(super) async fn serve<S, B>(
     B: Body<Data = Bytes> + Unpin + Send + 'static,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
+    let Terms {
+        limits,
+        slot,
+        in_flight,
+        watcher,
+    } = terms;
     let place = slot.clone();
     let answer = service_fn(move |request: Request<Incoming>| {
         let work = place.work();
+        let entered = if is_too_long(&request, &limits) {
+            Err(too_long())
+        } else {
+            let entered = in_flight.enter(&Head::of(&request), peer);
+            entered.map_err(too_many)
+        };
+        let lane = place.body();
         let mut service = service.clone();
         async move {
-            let body = if is_too_long(&request, &limits) {
-                too_long().map(Either::Right)
-            } else {
-                let bound = |body| RequestBody::new(body, limits.body_bytes, limits.pace);
-                let mut request = request.map(bound);
-                request.extensions_mut().insert(peer);
-                let Ok(response) = service.call(request).await;
-                response.map(Either::Left)
+            let (body, permit) = match entered {
+                Err(refusal) => (refusal.map(Either::Right), None),
+                Ok(permit) => {
+                    let bound = |body| RequestBody::new(body, limits.body_bytes, limits.pace, lane);
+                    let mut request = request.map(bound);
+                    request.extensions_mut().insert(peer);
+                    let Ok(response) = service.call(request).await;
+                    (response.map(Either::Left), Some(permit))
+                }
             };
-            Ok::<_, Infallible>(body.map(|body| Working { body, _work: work }))
+            Ok::<_, Infallible>(body.map(|body| Working {
+                body,
+                _permit: permit,
+                _work: work,
+            }))
         }
     });
     let connection = http1::Builder::new()
@@ -70,17 +99,33 @@ fn is_too_long(request: &Request<Incoming>, limits: &ConnectionLimits) -> bool {
 }
 
 fn too_long() -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::from(TOO_LONG_BODY));
-    *response.status_mut() = StatusCode::PAYLOAD_TOO_LARGE;
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    let mut response = refusal(StatusCode::PAYLOAD_TOO_LARGE, TOO_LONG_BODY);
+    let close = HeaderValue::from_static("close");
+    response.headers_mut().insert(CONNECTION, close);
     response
 }
 
-/// An answer's body that keeps its connection at work until it has been sent.
+fn too_many(excess: Excess) -> Response<Full<Bytes>> {
+    let (status, body) = excess.answer();
+    let mut response = refusal(status, body);
+    let second = HeaderValue::from_static("1");
+    response.headers_mut().insert(RETRY_AFTER, second);
+    response
+}
+
+fn refusal(status: StatusCode, body: &'static str) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::from(body));
+    *response.status_mut() = status;
+    let json = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(CONTENT_TYPE, json);
+    response
+}
+
+/// An answer's body that keeps its connection at work, and its caller's request under way, until it has
+/// been sent.
 struct Working<B> {
     body: B,
+    _permit: Option<Permit>,
     _work: Work,
 }
 

@@ -1,20 +1,24 @@
 //! How long a slow peer is waited for: a minimum rate, with some seconds of grace.
 
+use super::lane::Lane;
 use std::future::Future as _;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
-/// The slowest peer that is served.
+/// The slowest peer that is served: a minimum rate, and a time for a whole transfer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pace {
     /// How long a peer may be waited for beyond what the rate allows.
     pub grace: Duration,
     /// Bytes that earn one second of waiting.
     pub bytes_per_s: u32,
+    /// Time for which a peer may be waited for in one transfer, whatever its rate.
+    pub whole: Duration,
 }
 
 /// What is left of the waiting that a peer may cause.
@@ -25,44 +29,91 @@ pub struct Pace {
 pub(crate) struct Patience {
     pace: Pace,
     left: Duration,
+    left_of_whole: Duration,
+    /// Bytes that earn one second of the whole time: 0 for none, where the length is bounded.
+    whole_bytes_per_s: u32,
+    lane: Arc<Lane>,
+    /// The transfer that the whole time is counted for.
+    transfer: u32,
     waiting_since: Option<Instant>,
     alarm: Option<Pin<Box<Sleep>>>,
 }
 
 impl Patience {
-    pub(crate) const fn new(pace: Pace) -> Self {
+    /// Patience with a transfer whose length is bounded, noted in a lane.
+    pub(crate) fn new(pace: Pace, lane: Arc<Lane>) -> Self {
         Self {
             pace,
             left: pace.grace,
+            left_of_whole: pace.whole,
+            whole_bytes_per_s: 0,
+            transfer: lane.transfer(),
+            lane,
             waiting_since: None,
             alarm: None,
         }
     }
 
+    /// Patience with transfers of any length, one after the other in a lane: who keeps to
+    /// [`Lane::SLOW_BYTES_PER_S`] may take as long as it takes.
+    fn endless(pace: Pace, lane: Arc<Lane>) -> Self {
+        Self {
+            whole_bytes_per_s: Lane::SLOW_BYTES_PER_S,
+            ..Self::new(pace, lane)
+        }
+    }
+
     /// The peer moved so many bytes; the wait, if there was one, is over.
     pub(crate) fn moved(&mut self, bytes: usize) {
-        if let Some(since) = self.waiting_since.take() {
-            self.left = self.left.saturating_sub(since.elapsed());
-        }
+        self.renew();
+        let waited = self.waiting_since.take().map(|since| since.elapsed());
+        let waited = waited.unwrap_or_default();
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
-        let earned = Duration::from_nanos(
-            bytes.saturating_mul(1_000_000_000) / u64::from(self.pace.bytes_per_s.max(1)),
-        );
-        self.left = self.left.saturating_add(earned).min(self.pace.grace);
+        let left = self.left.saturating_sub(waited);
+        self.left = left
+            .saturating_add(earned(bytes, self.pace.bytes_per_s))
+            .min(self.pace.grace);
+        let left = self.left_of_whole.saturating_sub(waited);
+        self.left_of_whole = match self.whole_bytes_per_s {
+            0 => left,
+            rate => left
+                .saturating_add(earned(bytes, rate))
+                .min(self.pace.whole),
+        };
+        self.lane.moved(bytes, waited);
     }
 
     /// Waits for the peer; ready when it has been waited for too long.
     pub(crate) fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let since = *self.waiting_since.get_or_insert_with(Instant::now);
-        let end = since + self.left;
+        self.renew();
+        let since = *self.waiting_since.get_or_insert_with(|| {
+            self.lane.waits();
+            Instant::now()
+        });
+        let end = since + self.left.min(self.left_of_whole);
         let alarm = self
             .alarm
             .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(end)));
         if alarm.deadline() != end {
             alarm.as_mut().reset(end);
         }
-        alarm.as_mut().poll(context)
+        ready!(alarm.as_mut().poll(context));
+        self.lane.times_out();
+        Poll::Ready(())
     }
+
+    /// Gives a new transfer its whole time.
+    fn renew(&mut self) {
+        let transfer = self.lane.transfer();
+        if self.transfer != transfer {
+            self.transfer = transfer;
+            self.left_of_whole = self.pace.whole;
+        }
+    }
+}
+
+fn earned(bytes: u64, bytes_per_s: u32) -> Duration {
+    Duration::from_nanos(bytes.saturating_mul(1_000_000_000) / u64::from(bytes_per_s.max(1)))
 }
 
 /// A stream whose peer must take what is written to it, at a pace.
@@ -73,10 +124,10 @@ pub(crate) struct Paced<S> {
 }
 
 impl<S> Paced<S> {
-    pub(crate) const fn new(stream: S, pace: Pace) -> Self {
+    pub(crate) fn new(stream: S, pace: Pace, lane: Arc<Lane>) -> Self {
         Self {
             stream,
-            patience: Patience::new(pace),
+            patience: Patience::endless(pace, lane),
         }
     }
 
@@ -149,16 +200,22 @@ mod tests {
     const PACE: Pace = Pace {
         grace: Duration::from_secs(10),
         bytes_per_s: 1_000,
+        whole: Duration::from_secs(600),
     };
+
+    fn paced<S>(stream: S, pace: Pace) -> Paced<S> {
+        Paced::new(
+            stream,
+            pace,
+            Arc::new(Lane::new(Instant::now(), Arc::default())),
+        )
+    }
 
     #[tokio::test(start_paused = true)]
     async fn gives_up_on_a_peer_that_takes_nothing_when_the_grace_ends() {
         let (ours, _theirs) = tokio::io::duplex(64);
         let start = Instant::now();
-        let error = Paced::new(ours, PACE)
-            .write_all(&[0; 65])
-            .await
-            .unwrap_err();
+        let error = paced(ours, PACE).write_all(&[0; 65]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         // 64 bytes were taken while nothing was owed: they earn nothing beyond the grace.
         assert_eq!(start.elapsed(), Duration::from_secs(10));
@@ -177,7 +234,7 @@ mod tests {
                     }
                 }
             });
-            let mut paced = Paced::new(ours, PACE);
+            let mut paced = paced(ours, PACE);
             let all = vec![0; bytes * 60];
             assert_eq!(paced.write_all(&all).await.is_ok(), survives, "{bytes}");
             drop(paced);

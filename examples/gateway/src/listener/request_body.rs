@@ -1,5 +1,6 @@
 //! A request's body: not too long, not too slow, and watched by the one who forwards it.
 
+use super::lane::Lane;
 use super::patience::{Pace, Patience};
 use bytes::{Buf as _, Bytes};
 use http_body::{Body, Frame, SizeHint};
@@ -22,11 +23,11 @@ pub struct RequestBody {
 }
 
 impl RequestBody {
-    pub(super) fn new(incoming: Incoming, most: u64, pace: Pace) -> Self {
+    pub(super) fn new(incoming: Incoming, most: u64, pace: Pace, lane: Arc<Lane>) -> Self {
         Self {
             incoming,
             left: most,
-            patience: Patience::new(pace),
+            patience: Patience::new(pace, lane),
             watch: Watch::default(),
         }
     }

@@ -1,9 +1,13 @@
 //! How many connections are open, and which one goes when another comes.
 //!
 //! When all slots are taken a newcomer gets that of a connection that has idled for a fifth of
-//! a second: one that asked for nothing, or nothing more. So connections that are opened and left alone, however
-//! many, do not keep others out. A connection that is at work is never closed for another's sake.
+//! a second: one that asked for nothing, or nothing more. If there is none, it gets that of the slowest
+//! transfer: a body that is waited for, or an answer that is not read, below
+//! [`Lane::SLOW_BYTES_PER_S`]. So connections that are opened and left alone, and those that a drip keeps
+//! alive, however many, do not keep others out. A connection whose client keeps up, or that waits for the
+//! server behind, is never closed for another's sake.
 
+use super::lane::Lane;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -17,6 +21,10 @@ pub(crate) struct Slots {
     began: Instant,
     taken: Mutex<Taken>,
     freed: Notify,
+    closed_idle: AtomicU64,
+    closed_slow: AtomicU64,
+    late_bodies: Arc<AtomicU64>,
+    late_answers: Arc<AtomicU64>,
 }
 
 #[derive(Debug)]
@@ -34,7 +42,32 @@ struct Connection {
     /// Requests that are not yet answered in full.
     under_way: AtomicU32,
     idle_since_ms: AtomicU64,
+    /// The body of the request under way.
+    body: Arc<Lane>,
+    /// The answer to it.
+    answer: Arc<Lane>,
     closed: Notify,
+}
+
+impl Connection {
+    /// The claim to stay open; `None` if it is not closed for another's sake.
+    fn claim(&self, now_ms: u64) -> Option<Claim> {
+        if self.under_way.load(Ordering::Relaxed) == 0 {
+            let since_ms = self.idle_since_ms.load(Ordering::Relaxed);
+            let idle = now_ms.saturating_sub(since_ms) >= IDLE_FOR_MS;
+            return idle.then_some(Claim::Idle { since_ms });
+        }
+        let lanes = [&self.body, &self.answer];
+        let rates = lanes.into_iter().filter_map(|lane| lane.slow_rate(now_ms));
+        rates.min().map(|bytes_per_s| Claim::Slow { bytes_per_s })
+    }
+}
+
+/// The claim of a connection to stay open; the least is closed first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Claim {
+    Idle { since_ms: u64 },
+    Slow { bytes_per_s: u64 },
 }
 
 impl Slots {
@@ -47,6 +80,10 @@ impl Slots {
                 hand: 0,
             }),
             freed: Notify::new(),
+            closed_idle: AtomicU64::new(0),
+            closed_slow: AtomicU64::new(0),
+            late_bodies: Arc::default(),
+            late_answers: Arc::default(),
         })
     }
 
@@ -56,38 +93,61 @@ impl Slots {
             if let Some(slot) = self.try_take() {
                 return slot;
             }
-            self.close_an_idle_one();
-            // Comes when a slot is free; by then one more connection may have become idle.
+            self.close_one();
+            // Comes when a slot is free; by then one more connection may have become idle or slow.
             let _ = tokio::time::timeout(IDLE_FOR, self.freed.notified()).await;
         }
     }
 
-    /// Closes a connection that has idled for long enough, if there is one among the next
-    /// [`LOOKS`].
-    pub(crate) fn close_an_idle_one(&self) {
+    /// Closes the connection with the least claim, if there is one: of those that idle the first found
+    /// among [`LOOKS`] or beyond, of those that are slow the slowest of all.
+    pub(crate) fn close_one(&self) {
         let now_ms = self.now_ms();
         let mut taken = self.lock();
         let most = taken.connections.len();
-        let mut oldest: Option<(u64, usize)> = None;
-        for look in 0..LOOKS.min(most) {
-            let place = (taken.hand + look) % most;
-            let connection = &taken.connections[place];
-            let idle_since_ms = connection.idle_since_ms.load(Ordering::Relaxed);
-            let idle = connection.under_way.load(Ordering::Relaxed) == 0
-                && now_ms.saturating_sub(idle_since_ms) >= IDLE_FOR_MS;
-            if idle && oldest.is_none_or(|(since_ms, _)| idle_since_ms < since_ms) {
-                oldest = Some((idle_since_ms, place));
+        let mut least: Option<(Claim, usize)> = None;
+        let mut looks = 0;
+        while looks < most {
+            let place = (taken.hand + looks) % most;
+            if let Some(claim) = taken.connections[place].claim(now_ms)
+                && least.is_none_or(|(least, _)| claim < least)
+            {
+                least = Some((claim, place));
+            }
+            looks += 1;
+            if looks >= LOOKS && matches!(least, Some((Claim::Idle { .. }, _))) {
+                break;
             }
         }
-        taken.hand = taken.hand.wrapping_add(LOOKS);
-        if let Some((_, place)) = oldest {
-            taken.connections[place].closed.notify_one();
-        }
+        taken.hand = taken.hand.wrapping_add(looks);
+        let Some((claim, place)) = least else { return };
+        taken.connections[place].closed.notify_one();
+        let counter = match claim {
+            Claim::Idle { .. } => &self.closed_idle,
+            Claim::Slow { .. } => &self.closed_slow,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
     }
 
     /// How many connections are open.
-    fn open(&self) -> usize {
+    pub(super) fn open(&self) -> usize {
         self.lock().connections.len()
+    }
+
+    pub(super) const fn most(&self) -> usize {
+        self.most
+    }
+
+    /// The number of those that made room for others, by their state.
+    pub(super) fn closed(&self) -> [(&'static str, u64); 2] {
+        [("idle", &self.closed_idle), ("slow", &self.closed_slow)]
+            .map(|(name, counter)| (name, counter.load(Ordering::Relaxed)))
+    }
+
+    /// The number of transfers broken off because the client was too slow, by direction.
+    pub(super) fn timed_out(&self) -> [(&'static str, u64); 2] {
+        [("body", &self.late_bodies), ("answer", &self.late_answers)]
+            .map(|(name, counter)| (name, counter.load(Ordering::Relaxed)))
     }
 
     fn try_take(self: &Arc<Self>) -> Option<Slot> {
@@ -98,6 +158,8 @@ impl Slots {
                 place: AtomicUsize::new(place),
                 under_way: AtomicU32::new(0),
                 idle_since_ms: AtomicU64::new(self.now_ms()),
+                body: Arc::new(Lane::new(self.began, Arc::clone(&self.late_bodies))),
+                answer: Arc::new(Lane::new(self.began, Arc::clone(&self.late_answers))),
                 closed: Notify::new(),
             });
             taken.connections.push(Arc::clone(&connection));
@@ -114,20 +176,6 @@ impl Slots {
 
     fn lock(&self) -> MutexGuard<'_, Taken> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Tells how many connections a listener has.
-#[derive(Clone, Debug)]
-pub(crate) struct Connections(pub(super) Arc<Slots>);
-
-impl Connections {
-    pub(crate) fn open(&self) -> usize {
-        self.0.open()
-    }
-
-    pub(crate) fn most(&self) -> usize {
-        self.0.most
     }
 }
 
@@ -149,8 +197,21 @@ impl Slot {
 
     /// Marks the connection as at work until the guard goes.
     pub(crate) fn work(&self) -> Work {
-        self.0.connection.under_way.fetch_add(1, Ordering::Relaxed);
+        let connection = &self.0.connection;
+        connection.body.begin();
+        connection.answer.begin();
+        connection.under_way.fetch_add(1, Ordering::Relaxed);
         Work(self.clone())
+    }
+
+    /// The bodies of its requests.
+    pub(crate) fn body(&self) -> Arc<Lane> {
+        Arc::clone(&self.0.connection.body)
+    }
+
+    /// The answers.
+    pub(crate) fn answer(&self) -> Arc<Lane> {
+        Arc::clone(&self.0.connection.answer)
     }
 }
 
@@ -184,7 +245,7 @@ impl Drop for Work {
 /// A connection that idles for less is not closed for another's sake.
 const IDLE_FOR: Duration = Duration::from_millis(IDLE_FOR_MS);
 const IDLE_FOR_MS: u64 = 200;
-/// What bounds a search.
+/// Connections that are looked at before an idle one is taken.
 const LOOKS: usize = 64;
 
 #[cfg(test)]
@@ -233,6 +294,27 @@ mod tests {
             () = only.closed() => drop(only),
         }
         newcomer.await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn closes_the_slowest_transfer_for_a_newcomer_where_none_idles() {
+        let slots = Slots::new(3);
+        let open = [slots.take().await, slots.take().await, slots.take().await];
+        let _work = [open[0].work(), open[1].work(), open[2].work()];
+        // The first waits for the server behind; the others drip, the last one least.
+        for (slot, bytes) in [(&open[1], 2_000), (&open[2], 1_400)] {
+            slot.body().moved(bytes, Duration::from_secs(1));
+            slot.body().waits();
+        }
+        let mut newcomer = pin!(slots.take());
+        tokio::select! {
+            biased;
+            _ = &mut newcomer => panic!("no slot is free"),
+            () = open[0].closed() => panic!("it is at work"),
+            () = open[1].closed() => panic!("it is not the slowest"),
+            () = open[2].closed() => {}
+        }
+        assert_eq!(slots.closed(), [("idle", 0), ("slow", 1)]);
     }
 
     #[tokio::test]

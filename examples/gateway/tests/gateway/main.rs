@@ -10,6 +10,7 @@ mod crash;
 mod disk;
 mod flood;
 mod forwarding;
+mod in_flight;
 mod limits;
 mod load;
 mod program;
