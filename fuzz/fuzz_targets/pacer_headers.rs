@@ -5,7 +5,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use limiter_pacer::{Answer, Ask, Pacer, PacerPolicy, Verdict};
+use limiter_pacer::{ResponseInfo, SendRequest, Pacer, PacerPolicy, SendDecision};
 use limiter_core::{Instant, Method, Now, UnixTime};
 
 const NAMES: [&str; 9] = [
@@ -33,7 +33,7 @@ fuzz_target!(|data: &[u8]| {
         Some((NAMES[usize::from(first) % NAMES.len()], value))
     });
     let status = u16::from_be_bytes([*a, *b]) % 600;
-    let answer = Answer::read(status, headers, now);
+    let answer = ResponseInfo::read(status, headers, now);
 
     assert!(answer.limit.is_none_or(|limit| (1..1 << 20).contains(&limit)));
     assert!(answer.window_ms != Some(0));
@@ -42,18 +42,18 @@ fuzz_target!(|data: &[u8]| {
     }
 
     let method = if method % 2 == 0 { Method::Get } else { Method::Post };
-    let mut pacer = Pacer::<4>::new(PacerPolicy::LEARN);
-    let Verdict::Go(ticket) = pacer.ask(Ask::new(method), now) else {
+    let mut pacer = Pacer::<4>::new(PacerPolicy::ADAPTIVE);
+    let SendDecision::Go(ticket) = pacer.poll_send(SendRequest::new(method), now) else {
         panic!("nothing was sent yet");
     };
-    pacer.answered(ticket, &answer, now);
+    pacer.on_response(ticket, &answer, now);
     // A window, a denial, a gate: each bounded, and one after the other.
     let mut now = now.monotonic();
     for _ in 0..64 {
-        let wait = match pacer.ask(Ask::new(Method::Get), Now::new(now, None)) {
-            Verdict::Go(_) => return,
-            Verdict::Wait(millis) => millis,
-            Verdict::Stop(stop) => stop.retry_ms.expect("a read that costs 1 may always come back"),
+        let wait = match pacer.poll_send(SendRequest::new(Method::Get), Now::new(now, None)) {
+            SendDecision::Go(_) => return,
+            SendDecision::Wait(millis) => millis,
+            SendDecision::Stop(stop) => stop.retry_ms.expect("a read that costs 1 may always come back"),
         };
         assert!(wait >= 1 && wait <= DAY_MS + DAY_MS / 4 + 10);
         now = now.saturating_add(u64::from(wait));

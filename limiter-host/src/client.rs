@@ -7,7 +7,7 @@
 //! |---|---|
 //! | a tower client (hyper-util's, say) | [`PacerLayer`] |
 //! | reqwest with `reqwest-middleware` | `PacerMiddleware` (feature `client-reqwest`) |
-//! | any other client in async code | [`SharedPacer::acquire`], and [`Permit::answered`] |
+//! | any other client in async code | [`SharedPacer::acquire`], and [`Permit::on_response`] |
 //! | a simple program without an executor | [`SharedPacer::acquire_blocking`], or [`SharedPacer::send_blocking`] |
 //!
 //! A wait ends when its time has passed or an answer has made it shorter. Whoever drops the future
@@ -39,7 +39,7 @@ pub use self::retry::{Never, Replay, Retries};
 pub use self::shared::{FLIGHTS, SharedPacer};
 
 use limiter_core::Now;
-use limiter_pacer::Answer;
+use limiter_pacer::ResponseInfo;
 
 /// What a response's head tells of the limits, `now` being the moment it came.
 ///
@@ -57,11 +57,11 @@ use limiter_pacer::Answer;
 /// # Ok::<(), http::Error>(())
 /// ```
 #[must_use]
-pub fn answer(status: http::StatusCode, headers: &http::HeaderMap, now: Now) -> Answer {
+pub fn answer(status: http::StatusCode, headers: &http::HeaderMap, now: Now) -> ResponseInfo {
     let headers = headers
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_bytes()));
-    Answer::read(status.as_u16(), headers, now)
+    ResponseInfo::read(status.as_u16(), headers, now)
 }
 
 #[cfg(test)]

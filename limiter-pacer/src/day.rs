@@ -8,7 +8,7 @@
 //! Then one write goes ahead to learn what the new day allows.
 
 use super::policy::{DAY_MS, DailySpending, PacerPolicy};
-use super::{Ask, Priority};
+use super::{Priority, SendRequest};
 use limiter_core::math;
 use limiter_core::time::{Instant, Now, UnixTime};
 
@@ -24,7 +24,7 @@ pub(super) struct Day {
     /// Answers to requests sent earlier are of the day before.
     since: Instant,
     /// Cost of the writes under way, and how many they are.
-    flying: u32,
+    in_flight: u32,
     flights: u32,
     /// When a refusal said that there is more.
     refused_until: Option<Instant>,
@@ -57,7 +57,7 @@ impl Day {
         told: Instant::ZERO,
         told_day: None,
         since: Instant::ZERO,
-        flying: 0,
+        in_flight: 0,
         flights: 0,
         refused_until: None,
         refusals: 0,
@@ -68,11 +68,16 @@ impl Day {
 
     /// Writes left as far as is known, those under way counted.
     pub(super) fn left(&self) -> Option<u32> {
-        Some(self.left?.saturating_sub(self.flying))
+        Some(self.left?.saturating_sub(self.in_flight))
     }
 
     /// Judges a write.
-    pub(super) fn judge(&mut self, ask: &Ask, policy: &PacerPolicy, now: Now) -> DayVerdict {
+    pub(super) fn judge(
+        &mut self,
+        request: &SendRequest,
+        policy: &PacerPolicy,
+        now: Now,
+    ) -> DayVerdict {
         let at = now.monotonic();
         if let Some(until) = self.refused_until {
             if at < until {
@@ -89,13 +94,13 @@ impl Day {
                 DayVerdict::Go
             };
         };
-        let cost = ask.cost.get();
+        let cost = request.cost.get();
         let usable = left.saturating_sub(policy.daily_others);
         let kept = match policy.daily_spending {
-            DailySpending::Keep(kept) if ask.priority < Priority::High => kept,
+            DailySpending::Keep(kept) if request.priority < Priority::High => kept,
             _ => 0,
         };
-        if usable.saturating_sub(kept).saturating_sub(self.flying) < cost {
+        if usable.saturating_sub(kept).saturating_sub(self.in_flight) < cost {
             let rest = self.rest_ms(policy, now);
             return if usable < cost {
                 DayVerdict::Spent(rest)
@@ -106,19 +111,19 @@ impl Day {
                 DayVerdict::Kept(rest)
             };
         }
-        self.judge_pace(usable.saturating_sub(self.flying), policy, now)
+        self.judge_pace(usable.saturating_sub(self.in_flight), policy, now)
     }
 
     /// A write goes out.
     pub(super) fn depart(&mut self, cost: u32, now: Instant) {
-        self.flying = self.flying.saturating_add(cost);
+        self.in_flight = self.in_flight.saturating_add(cost);
         self.flights = self.flights.saturating_add(1);
         self.last_write = Some(now);
     }
 
     /// A write was never sent.
     pub(super) fn cancel(&mut self, cost: u32) {
-        self.flying = self.flying.saturating_sub(cost);
+        self.in_flight = self.in_flight.saturating_sub(cost);
         self.flights = self.flights.saturating_sub(1);
     }
 

@@ -55,7 +55,7 @@ pub(super) struct Denial {
     since: Instant,
     until: Instant,
     /// Whether a person has still to be told.
-    untold: bool,
+    unacknowledged: bool,
     random: u32,
 }
 
@@ -65,7 +65,7 @@ impl Denial {
             streak: 0,
             since: Instant::ZERO,
             until: Instant::ZERO,
-            untold: false,
+            unacknowledged: false,
             // Xorshift stands still at 0.
             random: if seed == 0 { 1 } else { seed },
         }
@@ -84,12 +84,12 @@ impl Denial {
         self.streak
     }
 
-    pub(super) const fn is_untold(&self) -> bool {
-        self.untold
+    pub(super) const fn is_unacknowledged(&self) -> bool {
+        self.unacknowledged
     }
 
     pub(super) fn acknowledge(&mut self) {
-        self.untold = false;
+        self.unacknowledged = false;
     }
 
     /// A request sent at `sent` was denied. Those that were under way together count as one.
@@ -113,7 +113,7 @@ impl Denial {
         self.streak = self.streak.saturating_add(1);
         self.since = now;
         self.until = now.saturating_add(wait);
-        self.untold = true;
+        self.unacknowledged = true;
     }
 
     /// A request sent at `sent` was not denied.
@@ -127,7 +127,7 @@ impl Denial {
     pub(super) fn lift(&mut self) {
         self.streak = 0;
         self.until = Instant::ZERO;
-        self.untold = false;
+        self.unacknowledged = false;
     }
 
     /// Follows monotonic time that went backwards.

@@ -123,7 +123,7 @@ pub(super) struct Flights<const N: usize> {
     end: usize,
     last_id: u32,
     held: u32,
-    flying: u32,
+    in_flight: u32,
     /// Permits that came back by time alone (R1, R2, R3, R5), modulo 2^32.
     returned: u32,
 }
@@ -135,7 +135,7 @@ impl<const N: usize> Flights<N> {
             end: 0,
             last_id: 0,
             held: 0,
-            flying: 0,
+            in_flight: 0,
             returned: 0,
         }
     }
@@ -146,8 +146,8 @@ impl<const N: usize> Flights<N> {
     }
 
     /// Requests without an answer.
-    pub(super) const fn flying(&self) -> u32 {
-        self.flying
+    pub(super) const fn in_flight(&self) -> u32 {
+        self.in_flight
     }
 
     /// Gives back what time gives back, and forgets what is lost; calls `lost` for each request
@@ -166,7 +166,7 @@ impl<const N: usize> Flights<N> {
             let gone = slot.sent.saturating_add(math::widen(terms.lost_after_ms));
             if slot.is_flying() && now >= gone && !slot.holds {
                 lost(slot);
-                self.flying = self.flying.saturating_sub(1);
+                self.in_flight = self.in_flight.saturating_sub(1);
                 *slot = Flight::FREE;
             } else if slot.answered.is_some() && !slot.holds {
                 *slot = Flight::FREE;
@@ -213,7 +213,7 @@ impl<const N: usize> Flights<N> {
             write,
         };
         self.held = self.held.saturating_add(cost);
-        self.flying = self.flying.saturating_add(1);
+        self.in_flight = self.in_flight.saturating_add(1);
         Some(Ticket::new(index, self.last_id))
     }
 
@@ -232,7 +232,7 @@ impl<const N: usize> Flights<N> {
         let slot = self.find(ticket)?;
         let flight = *slot;
         *slot = Flight::FREE;
-        self.flying = self.flying.saturating_sub(1);
+        self.in_flight = self.in_flight.saturating_sub(1);
         if flight.holds {
             self.held = self.held.saturating_sub(flight.cost);
         }
@@ -259,7 +259,7 @@ impl<const N: usize> Flights<N> {
         } else {
             *slot = Flight::FREE;
         }
-        self.flying = self.flying.saturating_sub(1);
+        self.in_flight = self.in_flight.saturating_sub(1);
         if flight.holds && !keeps {
             self.held = self.held.saturating_sub(flight.cost);
         }

@@ -1,7 +1,7 @@
 //! What a response tells of the limits, out of headers that a stranger wrote.
 //!
 //! Whatever the bytes, reading ends, does not panic, and gives numbers within the bounds that the
-//! fields of [`Answer`] state. A value that cannot be believed is left out, as if its header had
+//! fields of [`ResponseInfo`] state. A value that cannot be believed is left out, as if its header had
 //! not been sent.
 
 mod bytes;
@@ -16,11 +16,11 @@ use limiter_core::window::Window;
 /// What one response tells of the limits.
 ///
 /// ```
-/// use limiter_pacer::Answer;
+/// use limiter_pacer::ResponseInfo;
 /// use limiter_core::{Instant, Now};
 ///
 /// let now = Now::new(Instant::ZERO, None);
-/// let answer = Answer::read(
+/// let answer = ResponseInfo::read(
 ///     429,
 ///     [
 ///         ("x-ratelimit-limit", "40"),
@@ -35,12 +35,12 @@ use limiter_core::window::Window;
 ///
 /// // A reset in a century, a negative remainder: left out.
 /// let absurd = [("x-ratelimit-reset", "3155760000"), ("x-ratelimit-remaining", "-1")];
-/// assert_eq!(Answer::read(200, absurd, now), Answer::bare(200));
+/// assert_eq!(ResponseInfo::read(200, absurd, now), ResponseInfo::bare(200));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
-pub struct Answer {
+pub struct ResponseInfo {
     /// The HTTP status.
     pub status: u16,
     /// Permits per window, 1 to [`Window::MAX_LIMIT`]; a larger number is that.
@@ -59,7 +59,7 @@ pub struct Answer {
     pub date: Option<UnixTime>,
 }
 
-impl Answer {
+impl ResponseInfo {
     /// A response without any header that matters.
     #[must_use]
     pub const fn bare(status: u16) -> Self {
@@ -75,7 +75,7 @@ impl Answer {
         }
     }
 
-    /// Reads a response's headers; see [`AnswerReader::header`] for those that matter.
+    /// Reads a response's headers; see [`ResponseReader::header`] for those that matter.
     ///
     /// `now` is the moment of the answer: dates are held against its UTC where the response has no
     /// `date` of its own. *O*(bytes), of which 1 024 are looked at in each value.
@@ -89,7 +89,7 @@ impl Answer {
         N: AsRef<[u8]> + ?Sized + 'a,
         V: AsRef<[u8]> + ?Sized + 'a,
     {
-        let mut reader = AnswerReader::new(status, now);
+        let mut reader = ResponseReader::new(status, now);
         for (name, value) in headers {
             reader.header(name.as_ref(), value.as_ref());
         }
@@ -107,10 +107,10 @@ impl Answer {
 /// Reads the headers of one response, one by one as they come off a wire.
 ///
 /// ```
-/// use limiter_pacer::AnswerReader;
+/// use limiter_pacer::ResponseReader;
 /// use limiter_core::{Instant, Now};
 ///
-/// let mut reader = AnswerReader::new(200, Now::new(Instant::ZERO, None));
+/// let mut reader = ResponseReader::new(200, Now::new(Instant::ZERO, None));
 /// reader.header(b"RateLimit-Policy", br#""burst";q=100;w=60"#);
 /// reader.header(b"RateLimit", br#""burst";r=50;t=30"#);
 /// let answer = reader.finish();
@@ -121,10 +121,10 @@ impl Answer {
 /// It keeps no reference to what it is given, so one line buffer serves all headers:
 ///
 /// ```
-/// use limiter_pacer::AnswerReader;
+/// use limiter_pacer::ResponseReader;
 /// use limiter_core::{Instant, Now};
 ///
-/// let mut reader = AnswerReader::new(200, Now::new(Instant::ZERO, None));
+/// let mut reader = ResponseReader::new(200, Now::new(Instant::ZERO, None));
 /// let mut line = [0_u8; 64];
 /// for header in ["RateLimit-Policy: \"burst\";q=9;w=60", "RateLimit: \"burst\";r=3;t=30"] {
 ///     let line = &mut line[..header.len()];
@@ -137,22 +137,22 @@ impl Answer {
 /// assert_eq!((answer.limit, answer.remaining), (Some(9), Some(3)));
 /// ```
 #[derive(Clone, Debug)]
-pub struct AnswerReader {
+pub struct ResponseReader {
     now: Now,
-    answer: Answer,
+    answer: ResponseInfo,
     reset: Option<Moment>,
     retry_after: Option<Moment>,
     policies: Option<Items>,
     state: Option<Items>,
 }
 
-impl AnswerReader {
+impl ResponseReader {
     /// A reader that has seen no header. `now` is the moment of the answer.
     #[must_use]
     pub const fn new(status: u16, now: Now) -> Self {
         Self {
             now,
-            answer: Answer::bare(status),
+            answer: ResponseInfo::bare(status),
             reset: None,
             retry_after: None,
             policies: None,
@@ -201,7 +201,7 @@ impl AnswerReader {
 
     /// What all the headers tell together.
     #[must_use]
-    pub fn finish(mut self) -> Answer {
+    pub fn finish(mut self) -> ResponseInfo {
         let clock = self.answer.date.or(self.now.utc());
         self.answer.reset_ms = self
             .reset

@@ -2,12 +2,12 @@
 
 use super::day::Landed;
 use super::flights::{Flight, Landing};
-use super::{Answer, Counting, Pacer};
+use super::{Counting, Pacer, ResponseInfo};
 use limiter_core::time::{Instant, Now};
 
 impl<const FLIGHTS: usize> Pacer<FLIGHTS> {
     /// What an answer says of its request's permits.
-    pub(super) fn landing(&self, answer: &Answer) -> Landing {
+    pub(super) fn landing(&self, answer: &ResponseInfo) -> Landing {
         let from_first = self.policy.counting == Counting::FromFirst;
         // A request that was refused is not counted, at least where the counting is known.
         let charged = match answer.status {
@@ -39,7 +39,7 @@ impl<const FLIGHTS: usize> Pacer<FLIGHTS> {
     }
 
     /// Takes the limit of an answer to a request at least as late as the last one heeded.
-    pub(super) fn learn_limit(&mut self, answer: &Answer, sent: Instant) {
+    pub(super) fn learn_limit(&mut self, answer: &ResponseInfo, sent: Instant) {
         if let Some(limit) = answer.limit
             && sent >= self.limit_sent
         {
@@ -49,7 +49,7 @@ impl<const FLIGHTS: usize> Pacer<FLIGHTS> {
     }
 
     /// Learns the length of the window where it is not told: the longest reset is nearest to it.
-    pub(super) fn learn_window(&mut self, answer: &Answer) {
+    pub(super) fn learn_window(&mut self, answer: &ResponseInfo) {
         if self.policy.window_ms.is_some() {
             return;
         }
@@ -64,7 +64,7 @@ impl<const FLIGHTS: usize> Pacer<FLIGHTS> {
     }
 
     /// Heeds what an answer says beyond its own request: refusals, for everyone.
-    pub(super) fn heed(&mut self, flight: Option<&Flight>, answer: &Answer, now: Instant) {
+    pub(super) fn heed(&mut self, flight: Option<&Flight>, answer: &ResponseInfo, now: Instant) {
         let window_ms = self.window_ms();
         match answer.status {
             403 if !answer.has_quota() => {
@@ -100,7 +100,7 @@ impl<const FLIGHTS: usize> Pacer<FLIGHTS> {
 
     /// A 429 by the window, or by a limit that no header tells of. `retry-after` goes before the
     /// reset, as the draft demands; a reset counts only if the window has no room for the request.
-    fn close_gate(&mut self, flight: Option<&Flight>, answer: &Answer, now: Instant) {
+    fn close_gate(&mut self, flight: Option<&Flight>, answer: &ResponseInfo, now: Instant) {
         let cost = flight.map_or(1, |flight| flight.cost);
         let full = answer.remaining.is_none_or(|left| left < cost);
         let reset = told_wait(answer.reset_ms).filter(|_| full);
@@ -112,7 +112,7 @@ impl<const FLIGHTS: usize> Pacer<FLIGHTS> {
         }
     }
 
-    pub(super) fn land_write(&mut self, flight: &Flight, answer: &Answer, now: Now) {
+    pub(super) fn land_write(&mut self, flight: &Flight, answer: &ResponseInfo, now: Now) {
         let refused = matches!(answer.status, 403 | 429 | 503);
         let landed = Landed {
             cost: flight.cost,
@@ -134,7 +134,7 @@ impl<const FLIGHTS: usize> Pacer<FLIGHTS> {
 
 /// Whether a 429 comes from the day's quota: it was a write, and fewer are left than it costs; or
 /// no word of the day, but a wait that no window explains.
-fn refused_by_day(flight: Option<&Flight>, answer: &Answer, window_ms: u32) -> bool {
+fn refused_by_day(flight: Option<&Flight>, answer: &ResponseInfo, window_ms: u32) -> bool {
     let Some(flight) = flight.filter(|flight| flight.write) else {
         return false;
     };
@@ -147,7 +147,7 @@ fn refused_by_day(flight: Option<&Flight>, answer: &Answer, window_ms: u32) -> b
 }
 
 /// Whether a 429 is of a request that costs more than the whole window: waiting does not help.
-fn never_fits(flight: Option<&Flight>, answer: &Answer) -> bool {
+fn never_fits(flight: Option<&Flight>, answer: &ResponseInfo) -> bool {
     let (Some(flight), Some(limit)) = (flight, answer.limit) else {
         return false;
     };

@@ -5,7 +5,7 @@
 //! serves one token; tasks that share the token share its pacer.
 //!
 //! ```
-//! use limiter_pacer::{Answer, Ask, Pacer, PacerPolicy, Verdict};
+//! use limiter_pacer::{ResponseInfo, SendRequest, Pacer, PacerPolicy, SendDecision};
 //! use limiter_core::{Instant, Kind, Method, Now, Plan, Policy};
 //!
 //! let told = PacerPolicy::of(&Policy::pipedrive(), Plan::ESSENTIAL, Kind::ApiToken).unwrap();
@@ -13,7 +13,7 @@
 //! let at = |millis| Now::new(Instant::from_millis(millis), None);
 //!
 //! for left in (0..20).rev() {
-//!     let Verdict::Go(ticket) = pacer.ask(Ask::new(Method::Get), at(0)) else {
+//!     let SendDecision::Go(ticket) = pacer.poll_send(SendRequest::new(Method::Get), at(0)) else {
 //!         panic!("the limit is 20");
 //!     };
 //!     // ... send the request, and 30 ms later there is a response:
@@ -23,10 +23,10 @@
 //!         ("x-ratelimit-remaining", left.as_str()),
 //!         ("x-ratelimit-reset", "2"),
 //!     ];
-//!     pacer.answered(ticket, &Answer::read(200, headers, at(30)), at(30));
+//!     pacer.on_response(ticket, &ResponseInfo::read(200, headers, at(30)), at(30));
 //! }
 //! // The window of the last one may have opened as late as at its answer; 3 ms are the margin.
-//! assert_eq!(pacer.ask(Ask::new(Method::Get), at(30)), Verdict::Wait(2_003));
+//! assert_eq!(pacer.poll_send(SendRequest::new(Method::Get), at(30)), SendDecision::Wait(2_003));
 //! ```
 //!
 //! # What is promised
@@ -52,7 +52,7 @@
 //! | 403 with them | nothing: the service itself said no |
 //! | 503 with `retry-after` | everyone waits for it |
 //! | no header that tells a limit | goes by what it was told or has learned; else one request at a time, and a pause after each |
-//! | values that cannot be believed | left out; see [`Answer`] |
+//! | values that cannot be believed | left out; see [`ResponseInfo`] |
 #![no_std]
 #![forbid(unsafe_code)]
 #![warn(
@@ -88,20 +88,20 @@ mod opener;
 mod others;
 mod policy;
 mod status;
-mod verdict;
+mod send;
 mod wait;
 
-pub use self::headers::{Answer, AnswerReader};
+pub use self::headers::{ResponseInfo, ResponseReader};
 pub use self::policy::{Counting, DailySpending, PacerPolicy};
 pub use self::status::{DenialState, PacerStatus};
-pub use self::verdict::{Ask, Priority, Stop, StopReason, Ticket, Verdict};
+pub use self::send::{Priority, SendDecision, SendRequest, Stop, StopReason, Ticket};
 
 use self::day::{Day, DayVerdict};
 use self::denial::{Denial, Gate};
 use self::flights::{Flights, Terms};
 use self::opener::Opener;
 use self::others::Others;
-use self::verdict::RANKS;
+use self::send::RANKS;
 use limiter_core::math;
 use limiter_core::time::{Instant, Now};
 
@@ -163,59 +163,59 @@ impl<const FLIGHTS: usize> Pacer<FLIGHTS> {
 
     /// Asks to send a request now.
     ///
-    /// [`Verdict::Go`] reserves its permits until its answer tells when they come back. Send at
-    /// once, or say with [`Pacer::sent`] when it was done. After [`Verdict::Wait`] ask again, at
+    /// [`SendDecision::Go`] reserves its permits until its answer tells when they come back. Send at
+    /// once, or say with [`Pacer::on_sent`] when it was done. After [`SendDecision::Wait`] ask again, at
     /// the latest when the time has passed; the next answer may open the way sooner.
-    pub fn ask(&mut self, ask: Ask, now: Now) -> Verdict {
+    pub fn poll_send(&mut self, request: SendRequest, now: Now) -> SendDecision {
         self.settle(now.monotonic());
         let at = now.monotonic();
         if let Some(retry_ms) = self.denial.wait_ms(at) {
-            return Verdict::Stop(Stop::until(StopReason::Denied, retry_ms));
+            return SendDecision::Stop(Stop::until(StopReason::Denied, retry_ms));
         }
         if self
             .known_limit()
-            .is_some_and(|limit| ask.cost.get() > limit)
+            .is_some_and(|limit| request.cost.get() > limit)
         {
-            return Verdict::Stop(Stop::NEVER_FITS);
+            return SendDecision::Stop(Stop::NEVER_FITS);
         }
-        let write = self.policy.writes.contains(ask.method);
+        let write = self.policy.writes.contains(request.method);
         if write {
-            match self.day.judge(&ask, &self.policy, now) {
+            match self.day.judge(&request, &self.policy, now) {
                 DayVerdict::Go => {}
-                DayVerdict::Wait(wait_ms) => return Verdict::Wait(wait_ms),
-                DayVerdict::Answers => return Verdict::Wait(self.hint_ms()),
+                DayVerdict::Wait(wait_ms) => return SendDecision::Wait(wait_ms),
+                DayVerdict::Answers => return SendDecision::Wait(self.hint_ms()),
                 DayVerdict::Spent(retry_ms) => {
-                    return Verdict::Stop(Stop::until(StopReason::DailySpent, retry_ms));
+                    return SendDecision::Stop(Stop::until(StopReason::DailySpent, retry_ms));
                 }
                 DayVerdict::Kept(retry_ms) => {
-                    return Verdict::Stop(Stop::until(StopReason::DailyKept, retry_ms));
+                    return SendDecision::Stop(Stop::until(StopReason::DailyKept, retry_ms));
                 }
             }
         }
-        let rank = self.rank(&ask, write);
-        let wait_ms = self.window_wait_ms(&ask, at);
+        let rank = self.rank(&request, write);
+        let wait_ms = self.window_wait_ms(&request, at);
         if wait_ms > 0 {
             self.note_waiting(rank, wait_ms, at);
-            return Verdict::Wait(wait_ms);
+            return SendDecision::Wait(wait_ms);
         }
         if let Some(wait_ms) = self.wait_for_higher(rank, at) {
-            return Verdict::Wait(wait_ms);
+            return SendDecision::Wait(wait_ms);
         }
         let terms = self.terms();
-        let Some(ticket) = self.flights.depart(ask.cost.get(), write, at, &terms) else {
-            return Verdict::Wait(self.hint_ms());
+        let Some(ticket) = self.flights.depart(request.cost.get(), write, at, &terms) else {
+            return SendDecision::Wait(self.hint_ms());
         };
         if write {
-            self.day.depart(ask.cost.get(), at);
+            self.day.depart(request.cost.get(), at);
         }
         if let Some(waiting) = self.waiting.get_mut(rank) {
             *waiting = Instant::ZERO;
         }
-        Verdict::Go(ticket)
+        SendDecision::Go(ticket)
     }
 
-    /// Says that a request goes out only now, some time after [`Verdict::Go`].
-    pub fn sent(&mut self, ticket: &Ticket, now: Now) {
+    /// Says that a request goes out only now, some time after [`SendDecision::Go`].
+    pub fn on_sent(&mut self, ticket: &Ticket, now: Now) {
         let terms = self.terms();
         self.flights.delay(ticket, now.monotonic(), &terms);
     }
@@ -235,7 +235,7 @@ impl<const FLIGHTS: usize> Pacer<FLIGHTS> {
 
     /// Takes the response to a request, and the moment at which it came.
     #[allow(clippy::needless_pass_by_value, reason = "a ticket is used up")]
-    pub fn answered(&mut self, ticket: Ticket, answer: &Answer, now: Now) {
+    pub fn on_response(&mut self, ticket: Ticket, answer: &ResponseInfo, now: Now) {
         self.settle(now.monotonic());
         let at = now.monotonic();
         if let Some(date) = answer.date {
@@ -278,7 +278,7 @@ impl<const FLIGHTS: usize> Pacer<FLIGHTS> {
         (self.denial.streak() > 0).then(|| DenialState {
             times: self.denial.streak(),
             retry_ms: self.denial.wait_ms(now.monotonic()).unwrap_or(0),
-            untold: self.denial.is_untold(),
+            unacknowledged: self.denial.is_unacknowledged(),
         })
     }
 
@@ -299,7 +299,7 @@ impl<const FLIGHTS: usize> Pacer<FLIGHTS> {
             limit: self.known_limit(),
             window_ms: self.policy.window_ms.or(self.learned_window_ms),
             held: self.flights.held(),
-            flying: self.flights.flying(),
+            in_flight: self.flights.in_flight(),
             others: self.left_to_others(self.limit_or_one()),
             daily_left: self.day.left(),
         }

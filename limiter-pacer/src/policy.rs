@@ -7,7 +7,7 @@ use limiter_core::window::Window;
 /// What a [`Pacer`](super::Pacer) is told, and how careful it is.
 ///
 /// Start from [`PacerPolicy::of`] where the service's limits are known, else from
-/// [`PacerPolicy::LEARN`], and change what differs. Lengths of time are in milliseconds; one longer
+/// [`PacerPolicy::ADAPTIVE`], and change what differs. Lengths of time are in milliseconds; one longer
 /// than 24 h is 24 h.
 ///
 /// ```
@@ -16,7 +16,7 @@ use limiter_core::window::Window;
 ///
 /// let policy = PacerPolicy::of(&Policy::pipedrive(), Plan::ADVANCED, Kind::ApiToken)
 ///     .unwrap()
-///     .with_others(5)
+///     .reserve_for_others(5)
 ///     .with_transit_spread(Some(30))
 ///     .with_daily_spending(DailySpending::Even);
 /// assert_eq!((policy.limit(), policy.window_ms()), (Some(40), Some(2_000)));
@@ -44,7 +44,7 @@ pub struct PacerPolicy {
 impl PacerPolicy {
     /// Knows nothing of the service: one request at a time until an answer tells the limits, and
     /// no faster than one a second if none ever does.
-    pub const LEARN: Self = Self {
+    pub const ADAPTIVE: Self = Self {
         limit: None,
         window_ms: None,
         counting: Counting::Rolling,
@@ -74,7 +74,7 @@ impl PacerPolicy {
             window_ms: Some(policy.window_ms()),
             counting: Counting::FromFirst,
             writes: policy.writes(),
-            ..Self::LEARN
+            ..Self::ADAPTIVE
         })
     }
 
@@ -145,14 +145,14 @@ impl PacerPolicy {
     /// The same with permits of every window left to others who use the token: a person in the
     /// user interface, another program. Always at least one stays for the pacer.
     #[must_use]
-    pub const fn with_others(mut self, permits: u32) -> Self {
+    pub const fn reserve_for_others(mut self, permits: u32) -> Self {
         self.others = clamp(permits, 0, Window::MAX_LIMIT);
         self
     }
 
     /// The same with so many of the day's writes left to the user's other programs.
     #[must_use]
-    pub const fn with_daily_others(mut self, permits: u32) -> Self {
+    pub const fn reserve_daily_for_others(mut self, permits: u32) -> Self {
         self.daily_others = permits;
         self
     }
@@ -190,7 +190,7 @@ impl PacerPolicy {
     /// The same with another time to stay away after a first 403; it doubles with each further
     /// one. 300 s in the preset, the block of the `pipedrive` policy.
     #[must_use]
-    pub const fn with_denied(mut self, denied_ms: u32) -> Self {
+    pub const fn denied_backoff(mut self, denied_ms: u32) -> Self {
         self.denied_ms = clamp(denied_ms, 1, DAY_MS);
         self
     }
@@ -223,9 +223,9 @@ impl PacerPolicy {
 }
 
 impl Default for PacerPolicy {
-    /// [`PacerPolicy::LEARN`].
+    /// [`PacerPolicy::ADAPTIVE`].
     fn default() -> Self {
-        Self::LEARN
+        Self::ADAPTIVE
     }
 }
 

@@ -11,7 +11,7 @@ pub struct PacerStatus {
     /// Permits of requests that may share a window with the next one.
     pub held: u32,
     /// Requests without an answer.
-    pub flying: u32,
+    pub in_flight: u32,
     /// Permits of a window that are left to others.
     pub others: u32,
     /// Writes left of the day, those under way taken off; `None` until an answer tells.
@@ -27,5 +27,5 @@ pub struct DenialState {
     /// Milliseconds until one request may try again, 0 when that time has come.
     pub retry_ms: u32,
     /// Whether nobody has acknowledged it yet.
-    pub untold: bool,
+    pub unacknowledged: bool,
 }

@@ -31,51 +31,51 @@ fn utc_at(millis: u64) -> Now {
     )
 }
 
-fn read() -> Ask {
-    Ask::new(Method::Get)
+fn read() -> SendRequest {
+    SendRequest::new(Method::Get)
 }
 
-fn write() -> Ask {
-    Ask::new(Method::Post)
+fn write() -> SendRequest {
+    SendRequest::new(Method::Post)
 }
 
 /// The answer of a window that has counted `used` of 20.
-fn counted(used: u32, reset_ms: u32) -> Answer {
-    Answer {
+fn counted(used: u32, reset_ms: u32) -> ResponseInfo {
+    ResponseInfo {
         limit: Some(20),
         remaining: Some(20 - used),
         reset_ms: Some(reset_ms),
-        ..Answer::bare(200)
+        ..ResponseInfo::bare(200)
     }
 }
 
-fn daily(left: u32) -> Answer {
-    Answer {
+fn daily(left: u32) -> ResponseInfo {
+    ResponseInfo {
         daily_left: Some(left),
         ..counted(1, 2_000)
     }
 }
 
 #[track_caller]
-fn go<const N: usize>(pacer: &mut Pacer<N>, ask: Ask, now: Now) -> Ticket {
-    match pacer.ask(ask, now) {
-        Verdict::Go(ticket) => ticket,
+fn go<const N: usize>(pacer: &mut Pacer<N>, request: SendRequest, now: Now) -> Ticket {
+    match pacer.poll_send(request, now) {
+        SendDecision::Go(ticket) => ticket,
         other => panic!("{other:?} at {now:?}"),
     }
 }
 
 #[track_caller]
-fn wait<const N: usize>(pacer: &mut Pacer<N>, ask: Ask, now: Now) -> u32 {
-    match pacer.ask(ask, now) {
-        Verdict::Wait(millis) => millis,
+fn wait<const N: usize>(pacer: &mut Pacer<N>, request: SendRequest, now: Now) -> u32 {
+    match pacer.poll_send(request, now) {
+        SendDecision::Wait(millis) => millis,
         other => panic!("{other:?} at {now:?}"),
     }
 }
 
 #[track_caller]
-fn stop<const N: usize>(pacer: &mut Pacer<N>, ask: Ask, now: Now) -> Stop {
-    match pacer.ask(ask, now) {
-        Verdict::Stop(stop) => stop,
+fn stop<const N: usize>(pacer: &mut Pacer<N>, request: SendRequest, now: Now) -> Stop {
+    match pacer.poll_send(request, now) {
+        SendDecision::Stop(stop) => stop,
         other => panic!("{other:?} at {now:?}"),
     }
 }
@@ -84,7 +84,7 @@ fn stop<const N: usize>(pacer: &mut Pacer<N>, ask: Ask, now: Now) -> Stop {
 fn spend<const N: usize>(pacer: &mut Pacer<N>, count: u32, used: u32, now: Now) {
     for nth in 1..=count {
         let ticket = go(pacer, read(), now);
-        pacer.answered(ticket, &counted(used + nth, 2_000), now);
+        pacer.on_response(ticket, &counted(used + nth, 2_000), now);
     }
 }
 
@@ -103,7 +103,7 @@ fn counts_requests_without_an_answer_until_they_are_lost_and_a_window_more() {
     for _ in 0..20 {
         let _ = go(&mut pacer, read(), at(0));
     }
-    assert_eq!(pacer.status().flying, 20);
+    assert_eq!(pacer.status().in_flight, 20);
     assert!(wait(&mut pacer, read(), at(7_000)) >= 1);
     let _ = go(&mut pacer, read(), at(7_001));
 }
@@ -124,7 +124,7 @@ fn gives_permits_back_when_the_answer_says_that_the_window_ends_sooner() {
     let mut pacer = Pacer::<32>::new(told());
     for nth in 1..=20 {
         let ticket = go(&mut pacer, read(), at(0));
-        pacer.answered(ticket, &counted(nth, 1_000), at(0));
+        pacer.on_response(ticket, &counted(nth, 1_000), at(0));
     }
     assert_eq!(wait(&mut pacer, read(), at(1_000)), 1);
     let _ = go(&mut pacer, read(), at(1_001));
@@ -132,7 +132,7 @@ fn gives_permits_back_when_the_answer_says_that_the_window_ends_sooner() {
     let mut rolling = Pacer::<32>::new(told().with_counting(Counting::Rolling));
     for nth in 1..=20 {
         let ticket = go(&mut rolling, read(), at(0));
-        rolling.answered(ticket, &counted(nth, 1_000), at(0));
+        rolling.on_response(ticket, &counted(nth, 1_000), at(0));
     }
     assert_eq!(wait(&mut rolling, read(), at(1_001)), 1_000);
 }
@@ -142,12 +142,12 @@ fn gives_everything_back_when_an_answer_proves_a_newer_window() {
     let mut pacer = Pacer::<32>::new(told());
     for nth in 1..=19 {
         let ticket = go(&mut pacer, read(), at(0));
-        pacer.answered(ticket, &counted(nth, 2_000), at(100));
+        pacer.on_response(ticket, &counted(nth, 2_000), at(100));
     }
     assert_eq!(pacer.status().held, 19);
     // The 20th happens to arrive in a new window: it is counted as the first.
     let ticket = go(&mut pacer, read(), at(1_990));
-    pacer.answered(ticket, &counted(1, 2_000), at(2_090));
+    pacer.on_response(ticket, &counted(1, 2_000), at(2_090));
     assert_eq!(pacer.status().held, 1);
 }
 
@@ -156,11 +156,11 @@ fn keeps_what_may_be_in_the_newer_window_too() {
     let mut pacer = Pacer::<32>::new(told());
     let slow = go(&mut pacer, read(), at(0));
     let first = go(&mut pacer, read(), at(0));
-    pacer.answered(first, &counted(20 - 1, 2_000), at(50));
+    pacer.on_response(first, &counted(20 - 1, 2_000), at(50));
     // Under way together: which of the two came first is not known.
     let second = go(&mut pacer, read(), at(40));
-    pacer.answered(second, &counted(1, 2_000), at(90));
-    pacer.answered(slow, &counted(2, 2_000), at(95));
+    pacer.on_response(second, &counted(1, 2_000), at(90));
+    pacer.on_response(slow, &counted(2, 2_000), at(95));
     assert_eq!(pacer.status().held, 3);
 }
 
@@ -170,11 +170,11 @@ fn merges_answered_requests_rather_than_stop_for_want_of_slots() {
     spend(&mut pacer, 20, 0, at(0));
     assert_eq!(pacer.status().held, 20);
     assert_eq!(wait(&mut pacer, read(), at(0)), 2_001);
-    let mut flying = Pacer::<4>::new(told());
+    let mut in_flight = Pacer::<4>::new(told());
     for _ in 0..4 {
-        let _ = go(&mut flying, read(), at(0));
+        let _ = go(&mut in_flight, read(), at(0));
     }
-    assert_eq!(wait(&mut flying, read(), at(0)), 125, "a hint");
+    assert_eq!(wait(&mut in_flight, read(), at(0)), 125, "a hint");
 }
 
 #[test]
@@ -183,7 +183,7 @@ fn takes_a_cancelled_reservation_for_nothing() {
     let ticket = go(&mut pacer, write(), at(0));
     pacer.cancel(ticket);
     let status = pacer.status();
-    assert_eq!((status.held, status.flying), (0, 0));
+    assert_eq!((status.held, status.in_flight), (0, 0));
     let _ = go(&mut pacer, write(), at(0));
 }
 
@@ -192,7 +192,7 @@ fn counts_from_the_moment_a_delayed_request_was_sent() {
     let mut pacer = Pacer::<32>::new(told().with_transit_spread(Some(0)));
     for _ in 0..20 {
         let ticket = go(&mut pacer, read(), at(0));
-        pacer.sent(&ticket, at(500));
+        pacer.on_sent(&ticket, at(500));
     }
     assert!(wait(&mut pacer, read(), at(2_500)) >= 1);
     let _ = go(&mut pacer, read(), at(2_501));
@@ -200,12 +200,12 @@ fn counts_from_the_moment_a_delayed_request_was_sent() {
 
 #[test]
 fn leaves_others_their_share_and_more_once_answers_prove_more() {
-    let mut pacer = Pacer::<32>::new(told().with_others(5));
+    let mut pacer = Pacer::<32>::new(told().reserve_for_others(5));
     spend(&mut pacer, 3, 0, at(0));
     assert_eq!(pacer.status().others, 5);
     // 4 requests of this pacer, a count of 14: others took 10.
     let ticket = go(&mut pacer, read(), at(10));
-    pacer.answered(ticket, &counted(14, 2_000), at(10));
+    pacer.on_response(ticket, &counted(14, 2_000), at(10));
     assert_eq!(pacer.status().others, 10);
     for _ in 0..6 {
         let _ = go(&mut pacer, read(), at(10));
@@ -215,15 +215,15 @@ fn leaves_others_their_share_and_more_once_answers_prove_more() {
 
 #[test]
 fn learns_the_limit_and_the_window_from_one_request() {
-    let mut pacer = Pacer::<64>::new(PacerPolicy::LEARN.with_margin(0));
+    let mut pacer = Pacer::<64>::new(PacerPolicy::ADAPTIVE.with_margin(0));
     let first = go(&mut pacer, read(), at(0));
     wait(&mut pacer, read(), at(0));
-    let answer = Answer {
+    let answer = ResponseInfo {
         limit: Some(40),
         remaining: Some(39),
         ..counted(1, 2_000)
     };
-    pacer.answered(first, &answer, at(100));
+    pacer.on_response(first, &answer, at(100));
     assert_eq!(
         (pacer.status().limit, pacer.status().window_ms),
         (Some(40), Some(2_000))
@@ -236,11 +236,11 @@ fn learns_the_limit_and_the_window_from_one_request() {
 
 #[test]
 fn sends_one_at_a_time_with_pauses_where_nothing_tells_a_limit() {
-    let mut pacer = Pacer::<8>::new(PacerPolicy::LEARN.with_margin(0));
+    let mut pacer = Pacer::<8>::new(PacerPolicy::ADAPTIVE.with_margin(0));
     let mut now = 0;
     for _ in 0..5 {
         let ticket = go(&mut pacer, read(), at(now));
-        pacer.answered(ticket, &Answer::bare(200), at(now + 50));
+        pacer.on_response(ticket, &ResponseInfo::bare(200), at(now + 50));
         assert_eq!(wait(&mut pacer, read(), at(now + 50)), 1_001);
         now += 1_051;
     }
@@ -250,12 +250,12 @@ fn sends_one_at_a_time_with_pauses_where_nothing_tells_a_limit() {
 fn follows_a_changed_limit_and_obeys_a_cap_at_once() {
     let mut pacer = Pacer::<64>::new(told());
     let ticket = go(&mut pacer, read(), at(0));
-    let upgraded = Answer {
+    let upgraded = ResponseInfo {
         limit: Some(40),
         remaining: Some(39),
         ..counted(1, 2_000)
     };
-    pacer.answered(ticket, &upgraded, at(1));
+    pacer.on_response(ticket, &upgraded, at(1));
     assert_eq!(pacer.status().limit, Some(40));
     pacer.set_cap(Some(10));
     for _ in 0..9 {
@@ -269,8 +269,8 @@ fn follows_a_changed_limit_and_obeys_a_cap_at_once() {
 #[test]
 fn says_that_a_cost_above_the_limit_never_fits() {
     let mut pacer = Pacer::<8>::new(told());
-    let ask = read().with_cost(NonZeroU32::new(21).unwrap());
-    assert_eq!(stop(&mut pacer, ask, at(0)), Stop::NEVER_FITS);
+    let request = read().with_cost(NonZeroU32::new(21).unwrap());
+    assert_eq!(stop(&mut pacer, request, at(0)), Stop::NEVER_FITS);
     let all = read().with_cost(NonZeroU32::new(20).unwrap());
     let _ = go(&mut pacer, all, at(0));
     wait(&mut pacer, read(), at(0));
@@ -295,15 +295,15 @@ fn lets_the_urgent_go_first_when_permits_come_back() {
 fn keeps_the_last_permit_to_open_the_next_window_where_a_round_trip_is_long() {
     let mut pacer = Pacer::<32>::new(told());
     let first = go(&mut pacer, read(), at(0));
-    pacer.answered(first, &counted(1, 2_000), at(400));
+    pacer.on_response(first, &counted(1, 2_000), at(400));
     let rest = [(); 18].map(|()| go(&mut pacer, read(), at(400)));
     for (nth, ticket) in (2..).zip(rest) {
-        pacer.answered(ticket, &counted(nth, 2_000), at(800));
+        pacer.on_response(ticket, &counted(nth, 2_000), at(800));
     }
     // A window after the opener's sending, 1 ms, and an eighth of its round trip.
     assert_eq!(wait(&mut pacer, read(), at(800)), 1_251);
     let last = go(&mut pacer, read(), at(2_051));
-    pacer.answered(last, &counted(1, 2_000), at(2_451));
+    pacer.on_response(last, &counted(1, 2_000), at(2_451));
     assert_eq!(
         pacer.status().held,
         1,

@@ -2,24 +2,24 @@
 
 use super::denial::narrow;
 use super::policy::Counting;
-use super::{Ask, Pacer};
+use super::{Pacer, SendRequest};
 use limiter_core::math;
 use limiter_core::time::Instant;
 
 impl<const FLIGHTS: usize> Pacer<FLIGHTS> {
     /// Milliseconds until the window may have room for a request, 0 if it has.
-    pub(super) fn window_wait_ms(&self, ask: &Ask, now: Instant) -> u32 {
+    pub(super) fn window_wait_ms(&self, request: &SendRequest, now: Instant) -> u32 {
         let gate_ms = self.gate.wait_ms(now);
         if gate_ms > 0 {
             return gate_ms;
         }
-        if self.denial.streak() > 0 && self.flights.flying() > 0 {
+        if self.denial.streak() > 0 && self.flights.in_flight() > 0 {
             return self.hint_ms();
         }
         let limit = self.limit_or_one();
         let left_to_others = self.left_to_others(limit);
         let held = self.flights.held();
-        let wanted = held.saturating_add(ask.cost.get());
+        let wanted = held.saturating_add(request.cost.get());
         // A request that is larger than what others leave goes when nothing else is held.
         let alone = held == 0 && left_to_others <= self.policy.others;
         let wanted_of_all = wanted.saturating_add(left_to_others);
@@ -36,7 +36,7 @@ impl<const FLIGHTS: usize> Pacer<FLIGHTS> {
         }
         let by_time = next.map(|next| narrow(next.saturating_since(now)));
         match by_time {
-            Some(wait_ms) if self.flights.flying() == 0 => wait_ms.max(1),
+            Some(wait_ms) if self.flights.in_flight() == 0 => wait_ms.max(1),
             Some(wait_ms) => wait_ms.min(self.hint_ms()).max(1),
             None => self.hint_ms(),
         }
@@ -54,7 +54,7 @@ impl<const FLIGHTS: usize> Pacer<FLIGHTS> {
         };
         match narrow(next.saturating_since(now)) {
             // A newer window's opener may be among those under way.
-            0 if self.flights.flying() > 0 => self.hint_ms(),
+            0 if self.flights.in_flight() > 0 => self.hint_ms(),
             wait_ms => wait_ms,
         }
     }
@@ -65,13 +65,13 @@ impl<const FLIGHTS: usize> Pacer<FLIGHTS> {
     }
 
     /// Writes go before reads of the same priority once few are left of the day.
-    pub(super) fn rank(&self, ask: &Ask, write: bool) -> usize {
+    pub(super) fn rank(&self, request: &SendRequest, write: bool) -> usize {
         let pressed = write
             && self
                 .day
                 .left()
                 .is_some_and(|left| left <= self.policy.writes_first_below);
-        ask.priority.rank(pressed)
+        request.priority.rank(pressed)
     }
 
     pub(super) fn note_waiting(&mut self, rank: usize, wait_ms: u32, now: Instant) {

@@ -28,7 +28,7 @@ use tower_service::Service;
 pub async fn run(args: &Args) -> Result<Report, DriveError> {
     let request = request(args)?;
     let clock = SharedClock::system();
-    let policy = PacerPolicy::LEARN.with_others(args.others);
+    let policy = PacerPolicy::ADAPTIVE.reserve_for_others(args.others);
     let pacer = SharedPacer::new(policy, clock.clone());
     let counts = Arc::new(Counts::default());
     let counting = Counting {

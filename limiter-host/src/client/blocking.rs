@@ -5,16 +5,16 @@ use super::pacing::Pacing;
 use super::retry::may_repeat;
 use super::shared::SharedPacer;
 use limiter_core::Now;
-use limiter_pacer::Answer;
+use limiter_pacer::ResponseInfo;
 
 /// A response that a pacer can read.
 pub trait Reply {
     /// What it tells of the limits, `now` being the moment it came.
-    fn answer(&self, now: Now) -> Answer;
+    fn answer(&self, now: Now) -> ResponseInfo;
 }
 
 impl<T> Reply for http::Response<T> {
-    fn answer(&self, now: Now) -> Answer {
+    fn answer(&self, now: Now) -> ResponseInfo {
         super::answer(self.status(), self.headers(), now)
     }
 }
@@ -30,7 +30,7 @@ impl SharedPacer {
     /// use limiter_host::client::{Pacing, SharedPacer};
     /// use limiter_host::pacer::PacerPolicy;
     ///
-    /// let pacer = SharedPacer::new(PacerPolicy::LEARN, SharedClock::system());
+    /// let pacer = SharedPacer::new(PacerPolicy::ADAPTIVE, SharedClock::system());
     /// let response = pacer.send_blocking(&http::Method::GET, Pacing::new(), 3, || {
     ///     // ... with any client ...
     ///     http::Response::builder().status(204).body(())
@@ -63,7 +63,7 @@ impl SharedPacer {
             };
             permit.sending();
             let reply = send().map_err(CallError::Call)?;
-            let answer = permit.answered(|now| reply.answer(now));
+            let answer = permit.on_response(|now| reply.answer(now));
             if repeated >= retries || !may_repeat(method, &answer) {
                 return Ok(reply);
             }

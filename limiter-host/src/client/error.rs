@@ -33,7 +33,7 @@ impl fmt::Display for PaceError {
                 )
             }
             Self::Stopped(stop) => match stop.retry_ms {
-                Some(millis) => write!(f, "{}; ask again in {millis} ms", stop.reason),
+                Some(millis) => write!(f, "{}; request again in {millis} ms", stop.reason),
                 None => write!(f, "{}", stop.reason),
             },
             Self::Clock(error) => write!(f, "{error}"),

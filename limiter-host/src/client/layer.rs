@@ -151,7 +151,7 @@ where
         permit.sending();
         let response = inner.call(request).await.map_err(CallError::Call)?;
         let answer =
-            permit.answered(|now| super::answer(response.status(), response.headers(), now));
+            permit.on_response(|now| super::answer(response.status(), response.headers(), now));
         match again {
             Some(again) if may_repeat(&method, &answer) => {
                 request = again;

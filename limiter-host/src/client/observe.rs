@@ -11,15 +11,15 @@
     allow(unused_variables, reason = "either observes what the other does not")
 )]
 
-use limiter_pacer::{Answer, Ask, DenialState, PacerStatus, Stop};
+use limiter_pacer::{DenialState, PacerStatus, ResponseInfo, SendRequest, Stop};
 use std::time::Duration;
 
 /// A request goes out, after a wait.
-pub(super) fn waited(ask: &Ask, wait: Duration) {
+pub(super) fn waited(request: &SendRequest, wait: Duration) {
     #[cfg(feature = "tracing")]
     if !wait.is_zero() {
         let millis = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
-        tracing::debug!(method = ?ask.method, wait_ms = millis, "waited for the limit");
+        tracing::debug!(method = ?request.method, wait_ms = millis, "waited for the limit");
     }
     #[cfg(feature = "metrics")]
     metrics::histogram!("limiter_client_wait_seconds").record(wait.as_secs_f64());
@@ -35,7 +35,11 @@ pub(super) fn stopped(stop: &Stop) {
 }
 
 /// An answer came.
-pub(super) fn answered(answer: &Answer, status: &PacerStatus, denial: Option<DenialState>) {
+pub(super) fn on_response(
+    answer: &ResponseInfo,
+    status: &PacerStatus,
+    denial: Option<DenialState>,
+) {
     #[cfg(feature = "tracing")]
     match (answer.status, denial) {
         (403, Some(denial)) => tracing::error!(

@@ -1,7 +1,7 @@
 //! What is said of one request beyond its head.
 
 use limiter_core::Method;
-use limiter_pacer::{Ask, Priority};
+use limiter_pacer::{Priority, SendRequest};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -56,8 +56,8 @@ impl Pacing {
         self
     }
 
-    pub(super) const fn ask(&self, method: Method) -> Ask {
-        Ask::new(method)
+    pub(super) const fn send_request(&self, method: Method) -> SendRequest {
+        SendRequest::new(method)
             .with_cost(self.cost)
             .with_priority(self.priority)
     }

@@ -2,11 +2,11 @@
 
 use super::shared::Inner;
 use limiter_core::Now;
-use limiter_pacer::{Answer, Ticket};
+use limiter_pacer::{ResponseInfo, Ticket};
 use std::fmt;
 use std::sync::Arc;
 
-/// The right to send one request, now; its answer goes back with [`Permit::answered`].
+/// The right to send one request, now; its answer goes back with [`Permit::on_response`].
 ///
 /// Dropped before [`Permit::sending`], it gives its reservation back. Dropped after that, its
 /// request counts as one without an answer, and holds its permits until it is certain to be lost.
@@ -33,7 +33,7 @@ impl Permit {
     pub fn sending(&mut self) {
         self.read_clock();
         if let Some(ticket) = &self.ticket {
-            self.inner.pacer().sent(ticket, self.at);
+            self.inner.pacer().on_sent(ticket, self.at);
         }
         self.sending = true;
     }
@@ -44,14 +44,14 @@ impl Permit {
     }
 
     /// The answer came. `read` gets the moment, to read it by.
-    pub fn answered(mut self, read: impl FnOnce(Now) -> Answer) -> Answer {
+    pub fn on_response(mut self, read: impl FnOnce(Now) -> ResponseInfo) -> ResponseInfo {
         self.read_clock();
         let now = self.at;
         let answer = read(now);
         if let Some(ticket) = self.ticket.take() {
             let mut pacer = self.inner.pacer();
-            pacer.answered(ticket, &answer, now);
-            super::observe::answered(&answer, &pacer.status(), pacer.denial(now));
+            pacer.on_response(ticket, &answer, now);
+            super::observe::on_response(&answer, &pacer.status(), pacer.denial(now));
         }
         self.inner.wake();
         answer

@@ -15,7 +15,7 @@ use reqwest_middleware::{Error, Middleware, Next, Result};
 /// use limiter_host::client::{PacerMiddleware, SharedPacer};
 /// use limiter_host::pacer::PacerPolicy;
 ///
-/// let pacer = SharedPacer::new(PacerPolicy::LEARN, SharedClock::system());
+/// let pacer = SharedPacer::new(PacerPolicy::ADAPTIVE, SharedClock::system());
 /// let client = reqwest_middleware::ClientBuilder::new(reqwest::Client::new())
 ///     .with(PacerMiddleware::new(pacer).retries(3))
 ///     .build();
@@ -95,7 +95,7 @@ impl Middleware for PacerMiddleware {
                 }
             };
             let answer =
-                permit.answered(|now| super::answer(response.status(), response.headers(), now));
+                permit.on_response(|now| super::answer(response.status(), response.headers(), now));
             match again {
                 Some(again) if may_repeat(&method, &answer) => {
                     request = again;

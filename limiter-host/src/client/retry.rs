@@ -1,7 +1,7 @@
 //! What may be sent again.
 
 use http::{Method, Request};
-use limiter_pacer::Answer;
+use limiter_pacer::ResponseInfo;
 
 /// Whether, and how, a layer sends a request again.
 ///
@@ -45,7 +45,7 @@ impl<B: Clone> Replay<B> for Retries {
 }
 
 /// Whether a request that was answered so may be sent again, once the pacer lets it go.
-pub(super) fn may_repeat(method: &Method, answer: &Answer) -> bool {
+pub(super) fn may_repeat(method: &Method, answer: &ResponseInfo) -> bool {
     match answer.status {
         429 => true,
         503 => answer.retry_after_ms.is_some() && method.is_idempotent(),
@@ -59,15 +59,15 @@ mod tests {
 
     #[test]
     fn repeats_what_was_not_executed_or_may_be_twice() {
-        let refused = Answer::bare(429);
-        let mut busy = Answer::bare(503);
+        let refused = ResponseInfo::bare(429);
+        let mut busy = ResponseInfo::bare(503);
         assert!(may_repeat(&Method::POST, &refused));
         assert!(!may_repeat(&Method::GET, &busy), "no time is told");
         busy.retry_after_ms = Some(1_000);
         assert!(may_repeat(&Method::PUT, &busy));
         assert!(!may_repeat(&Method::POST, &busy));
         for status in [200, 401, 403, 500] {
-            assert!(!may_repeat(&Method::GET, &Answer::bare(status)));
+            assert!(!may_repeat(&Method::GET, &ResponseInfo::bare(status)));
         }
     }
 }

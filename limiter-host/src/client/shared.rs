@@ -6,7 +6,9 @@ use super::pacing::Pacing;
 use super::permit::Permit;
 use crate::clock::SharedClock;
 use limiter_core::{Instant, Method, Now};
-use limiter_pacer::{Ask, DenialState, Pacer, PacerPolicy, PacerStatus, Priority, Verdict};
+use limiter_pacer::{
+    DenialState, Pacer, PacerPolicy, PacerStatus, Priority, SendDecision, SendRequest,
+};
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -21,17 +23,17 @@ use tokio::sync::Notify;
 /// ```
 /// use limiter_host::SharedClock;
 /// use limiter_host::client::{Pacing, SharedPacer};
-/// use limiter_host::pacer::{Answer, PacerPolicy};
+/// use limiter_host::pacer::{ResponseInfo, PacerPolicy};
 /// use limiter_host::core::Method;
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), limiter_host::client::PaceError> {
-/// let pacer = SharedPacer::new(PacerPolicy::LEARN, SharedClock::system());
+/// let pacer = SharedPacer::new(PacerPolicy::ADAPTIVE, SharedClock::system());
 /// let mut permit = pacer.acquire(Method::Get, Pacing::new()).await?;
 /// permit.sending();
 /// // ... the request goes out, its response comes ...
-/// permit.answered(|_now| Answer::bare(200));
-/// assert_eq!(pacer.status().flying, 0);
+/// permit.on_response(|_now| ResponseInfo::bare(200));
+/// assert_eq!(pacer.status().in_flight, 0);
 /// # Ok(())
 /// # }
 /// ```
@@ -115,9 +117,9 @@ impl SharedPacer {
         pacing: Pacing,
         deadline: Option<Instant>,
     ) -> Result<Permit, PaceError> {
-        let ask = pacing.ask(method);
+        let request = pacing.send_request(method);
         let started = self.now()?.monotonic();
-        let line = self.line(&ask).lock();
+        let line = self.line(&request).lock();
         // Who stands in line shares the deadline: those before have to wait as long.
         let _turn = match deadline {
             Some(deadline) => {
@@ -132,7 +134,7 @@ impl SharedPacer {
             tokio::pin!(changed);
             // From here on no answer is missed, though the pacer is asked first.
             changed.as_mut().enable();
-            match self.step(&ask, deadline, started)? {
+            match self.step(&request, deadline, started)? {
                 Step::Go(permit) => return Ok(permit),
                 Step::Wait(wait) => {
                     // Whether the time has passed or an answer came: the pacer is asked again.
@@ -158,11 +160,11 @@ impl SharedPacer {
         pacing: Pacing,
         deadline: Option<Instant>,
     ) -> Result<Permit, PaceError> {
-        let ask = pacing.ask(method);
+        let request = pacing.send_request(method);
         let started = self.now()?.monotonic();
         loop {
             let seen = self.inner.changes.load(Ordering::Relaxed);
-            match self.step(&ask, deadline, started)? {
+            match self.step(&request, deadline, started)? {
                 Step::Go(permit) => return Ok(permit),
                 Step::Wait(wait) => self.inner.pause(wait, seen),
             }
@@ -214,19 +216,19 @@ impl SharedPacer {
 
     fn step(
         &self,
-        ask: &Ask,
+        request: &SendRequest,
         deadline: Option<Instant>,
         started: Instant,
     ) -> Result<Step, PaceError> {
         let now = self.now()?;
-        let verdict = self.inner.pacer().ask(*ask, now);
-        match verdict {
-            Verdict::Go(ticket) => {
+        let decision = self.inner.pacer().poll_send(*request, now);
+        match decision {
+            SendDecision::Go(ticket) => {
                 let waited = now.monotonic().saturating_since(started);
-                observe::waited(ask, Duration::from_millis(waited));
+                observe::waited(request, Duration::from_millis(waited));
                 Ok(Step::Go(Permit::new(Arc::clone(&self.inner), ticket, now)))
             }
-            Verdict::Wait(millis) => {
+            SendDecision::Wait(millis) => {
                 let wait = Duration::from_millis(u64::from(millis));
                 let back = now.monotonic().saturating_add(u64::from(millis));
                 if deadline.is_some_and(|deadline| back > deadline) {
@@ -234,20 +236,25 @@ impl SharedPacer {
                 }
                 Ok(Step::Wait(wait))
             }
-            Verdict::Stop(stop) => {
+            SendDecision::Stop(stop) => {
                 observe::stopped(&stop);
                 Err(PaceError::Stopped(stop))
             }
         }
     }
 
-    fn line(&self, ask: &Ask) -> &tokio::sync::Mutex<()> {
-        let priority = match ask.priority {
+    fn line(&self, request: &SendRequest) -> &tokio::sync::Mutex<()> {
+        let priority = match request.priority {
             Priority::Low => 0,
             Priority::Normal => 1,
             Priority::High => 2,
         };
-        let write = self.inner.pacer().policy().writes().contains(ask.method);
+        let write = self
+            .inner
+            .pacer()
+            .policy()
+            .writes()
+            .contains(request.method);
         &self.inner.lines[priority * 2 + usize::from(write)]
     }
 }

@@ -184,14 +184,14 @@ async fn fails_at_once_where_the_wait_would_pass_the_deadline() {
 #[tokio::test(start_paused = true)]
 async fn gives_the_place_up_when_a_wait_is_dropped() {
     let clock = tokio_clock();
-    let pacer = SharedPacer::new(PacerPolicy::LEARN, clock);
+    let pacer = SharedPacer::new(PacerPolicy::ADAPTIVE, clock);
     let first = pacer
         .acquire(limiter_core::Method::Get, Pacing::new())
         .await;
     let waiting = pacer.acquire(limiter_core::Method::Get, Pacing::new());
     let dropped = tokio::time::timeout(Duration::from_secs(1), waiting).await;
     assert!(dropped.is_err());
-    assert_eq!(pacer.status().flying, 1, "only the first");
+    assert_eq!(pacer.status().in_flight, 1, "only the first");
     drop(first);
     assert_eq!(pacer.status().held, 0, "it was never sent");
     let again = pacer
@@ -202,7 +202,7 @@ async fn gives_the_place_up_when_a_wait_is_dropped() {
 
 #[tokio::test(start_paused = true)]
 async fn keeps_what_was_sent_and_not_answered_until_it_is_lost() {
-    let policy = PacerPolicy::LEARN.with_lost_after(5_000);
+    let policy = PacerPolicy::ADAPTIVE.with_lost_after(5_000);
     let pacer = SharedPacer::new(policy, tokio_clock());
     let method = limiter_core::Method::Get;
     let mut permit = pacer.acquire(method, Pacing::new()).await.unwrap();
@@ -218,7 +218,10 @@ async fn keeps_what_was_sent_and_not_answered_until_it_is_lost() {
 
 #[tokio::test(start_paused = true)]
 async fn is_woken_by_an_answer_before_its_time() {
-    let pacer = SharedPacer::new(PacerPolicy::LEARN.with_silent_window(60_000), tokio_clock());
+    let pacer = SharedPacer::new(
+        PacerPolicy::ADAPTIVE.with_silent_window(60_000),
+        tokio_clock(),
+    );
     let method = limiter_core::Method::Get;
     let mut permit = pacer.acquire(method, Pacing::new()).await.unwrap();
     permit.sending();
@@ -226,8 +229,8 @@ async fn is_woken_by_an_answer_before_its_time() {
     let waiting = tokio::spawn(async move { other.acquire(method, Pacing::new()).await.map(drop) });
     tokio::time::sleep(Duration::from_millis(10)).await;
     let answered = tokio::time::Instant::now();
-    permit.answered(|_| {
-        let mut answer = Answer::bare(200);
+    permit.on_response(|_| {
+        let mut answer = ResponseInfo::bare(200);
         (answer.limit, answer.remaining) = (Some(40), Some(39));
         answer.reset_ms = Some(2_000);
         answer
@@ -298,11 +301,11 @@ async fn stops_after_a_403_until_a_person_lifts_it() {
     assert!(
         error
             .to_string()
-            .starts_with("the service denied access; ask again in 3")
+            .starts_with("the service denied access; request again in 3")
     );
-    assert!(pacer.denial().unwrap().untold);
+    assert!(pacer.denial().unwrap().unacknowledged);
     pacer.acknowledge_denial();
-    assert!(!pacer.denial().unwrap().untold);
+    assert!(!pacer.denial().unwrap().unacknowledged);
     pacer.lift_denial();
     assert_eq!(
         paced.call(request(Method::GET)).await.unwrap().status(),
@@ -314,7 +317,7 @@ async fn stops_after_a_403_until_a_person_lifts_it() {
 async fn stops_writes_of_a_spent_day_and_lets_reads_go_on() {
     let (remote, clock) = (Remote::new(Plan::ENTERPRISE), tokio_clock());
     let pacer = SharedPacer::new(
-        told(Plan::ENTERPRISE).with_daily_others(9_995),
+        told(Plan::ENTERPRISE).reserve_daily_for_others(9_995),
         clock.clone(),
     );
     let mut paced = PacerLayer::new(pacer).layer(client(&remote, &clock));

@@ -11,8 +11,8 @@ fn now() -> Now {
     Now::new(Instant::from_millis(5_000), UnixTime::from_secs(UTC))
 }
 
-fn read(headers: &[(&str, &str)]) -> Answer {
-    Answer::read(200, headers.iter().copied(), now())
+fn read(headers: &[(&str, &str)]) -> ResponseInfo {
+    ResponseInfo::read(200, headers.iter().copied(), now())
 }
 
 #[test]
@@ -23,12 +23,12 @@ fn reads_the_example_of_the_page() {
         ("x-ratelimit-reset", "2"),
         ("x-daily-requests-left", "9999"),
     ]);
-    let expected = Answer {
+    let expected = ResponseInfo {
         limit: Some(40),
         remaining: Some(39),
         reset_ms: Some(2_000),
         daily_left: Some(9_999),
-        ..Answer::bare(200)
+        ..ResponseInfo::bare(200)
     };
     assert_eq!(answer, expected);
 }
@@ -54,11 +54,11 @@ fn holds_a_date_against_the_servers_own_where_it_is_told() {
     assert_eq!(read(&headers).retry_after_ms, Some(30_000));
     let unset = Now::new(Instant::ZERO, None);
     assert_eq!(
-        Answer::read(200, headers, unset).retry_after_ms,
+        ResponseInfo::read(200, headers, unset).retry_after_ms,
         Some(30_000)
     );
     let alone = [("retry-after", "Fri, 01 Jan 2021 00:00:30 GMT")];
-    assert_eq!(Answer::read(200, alone, unset).retry_after_ms, None);
+    assert_eq!(ResponseInfo::read(200, alone, unset).retry_after_ms, None);
 }
 
 #[test]
@@ -114,13 +114,13 @@ fn joins_the_drafts_fields_by_the_policys_name() {
             r#""daily";q=10000;w=86400, "window";q=40;w=2"#,
         ),
     ]);
-    let expected = Answer {
+    let expected = ResponseInfo {
         limit: Some(40),
         remaining: Some(39),
         reset_ms: Some(2_000),
         window_ms: Some(2_000),
         daily_left: Some(9_999),
-        ..Answer::bare(200)
+        ..ResponseInfo::bare(200)
     };
     assert_eq!(answer, expected);
 }
@@ -161,7 +161,7 @@ fn reads_all_headers_of_a_response_out_of_one_reused_buffer() {
             r#""daily";q=10000;w=86400, "window";q=40;w=2"#,
         ),
     ];
-    let mut reader = AnswerReader::new(200, now());
+    let mut reader = ResponseReader::new(200, now());
     let mut line = [0; 80];
     for (name, value) in headers {
         line.fill(b'?');
@@ -196,7 +196,7 @@ proptest! {
     ) {
         let now = Now::new(Instant::ZERO, utc.and_then(UnixTime::from_secs));
         let headers = headers.iter().map(|(name, value)| (NAMES[*name], value.as_slice()));
-        let answer = Answer::read(status, headers, now);
+        let answer = ResponseInfo::read(status, headers, now);
         prop_assert!(answer.limit.is_none_or(|limit| (1..=Window::MAX_LIMIT).contains(&limit)));
         prop_assert!(answer.remaining.is_none_or(|left| answer.limit.is_none_or(|limit| left <= limit)));
         for time in [answer.reset_ms, answer.window_ms, answer.retry_after_ms] {

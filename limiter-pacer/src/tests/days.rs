@@ -7,7 +7,7 @@ const NOON: u64 = DAY / 2;
 
 fn land<const N: usize>(pacer: &mut Pacer<N>, left: u32, now: Now) {
     let ticket = go(pacer, write(), now);
-    pacer.answered(ticket, &daily(left), now);
+    pacer.on_response(ticket, &daily(left), now);
 }
 
 #[test]
@@ -16,7 +16,7 @@ fn sends_a_first_write_alone_to_learn_what_is_left() {
     let first = go(&mut pacer, write(), utc_at(0));
     assert_eq!(wait(&mut pacer, write(), utc_at(0)), 125);
     let _ = go(&mut pacer, read(), utc_at(0));
-    pacer.answered(first, &daily(7), utc_at(50));
+    pacer.on_response(first, &daily(7), utc_at(50));
     let _ = go(&mut pacer, write(), utc_at(50));
     assert_eq!(pacer.status().daily_left, Some(6));
 }
@@ -25,7 +25,7 @@ fn sends_a_first_write_alone_to_learn_what_is_left() {
 fn learns_nothing_of_the_day_from_an_error_of_the_service() {
     let mut pacer = Pacer::<8>::new(told());
     let first = go(&mut pacer, write(), utc_at(0));
-    pacer.answered(first, &Answer::bare(502), utc_at(50));
+    pacer.on_response(first, &ResponseInfo::bare(502), utc_at(50));
     let _ = go(&mut pacer, write(), utc_at(50));
     assert_eq!(
         wait(&mut pacer, write(), utc_at(50)),
@@ -33,7 +33,7 @@ fn learns_nothing_of_the_day_from_an_error_of_the_service() {
         "still one by one"
     );
     let served = go(&mut pacer, read(), utc_at(50));
-    pacer.answered(served, &counted(1, 2_000), utc_at(60));
+    pacer.on_response(served, &counted(1, 2_000), utc_at(60));
     wait(&mut pacer, write(), utc_at(60));
 }
 
@@ -41,7 +41,7 @@ fn learns_nothing_of_the_day_from_an_error_of_the_service() {
 fn paces_writes_by_the_window_alone_where_the_service_has_no_day() {
     let mut pacer = Pacer::<8>::new(told());
     let first = go(&mut pacer, write(), utc_at(0));
-    pacer.answered(first, &counted(1, 2_000), utc_at(50));
+    pacer.on_response(first, &counted(1, 2_000), utc_at(50));
     let _ = go(&mut pacer, write(), utc_at(50));
     let _ = go(&mut pacer, write(), utc_at(50));
     assert_eq!(pacer.status().daily_left, None);
@@ -53,7 +53,7 @@ fn stops_writes_at_the_last_one_and_lets_reads_go_on() {
     land(&mut pacer, 1, utc_at(0));
     let last = go(&mut pacer, write(), utc_at(0));
     wait(&mut pacer, write(), utc_at(0));
-    pacer.answered(last, &daily(0), utc_at(40));
+    pacer.on_response(last, &daily(0), utc_at(40));
     let stopped = stop(&mut pacer, write(), utc_at(1_000));
     assert_eq!(stopped.reason, StopReason::DailySpent);
     let _ = go(&mut pacer, read(), utc_at(1_000));
@@ -74,11 +74,11 @@ fn goes_on_at_utc_midnight_and_the_possible_skew_with_one_write() {
 fn goes_by_the_services_own_date_where_it_is_told() {
     let mut pacer = Pacer::<8>::new(told());
     let ticket = go(&mut pacer, write(), at(5_000));
-    let answer = Answer {
+    let answer = ResponseInfo {
         date: UnixTime::from_secs(UTC + 86_400 - 60),
         ..daily(0)
     };
-    pacer.answered(ticket, &answer, at(5_000));
+    pacer.on_response(ticket, &answer, at(5_000));
     let stopped = stop(&mut pacer, write(), at(5_000));
     assert_eq!(stopped.retry_ms, Some(60_000), "no UTC of its own");
     stop(&mut pacer, write(), at(64_999));
@@ -103,8 +103,8 @@ fn takes_a_larger_number_for_a_new_day_only_in_an_answer_to_a_later_request() {
     land(&mut pacer, 100, at(0));
     let slow = go(&mut pacer, write(), at(10));
     let fast = go(&mut pacer, write(), at(20));
-    pacer.answered(fast, &daily(98), at(30));
-    pacer.answered(slow, &daily(99), at(40));
+    pacer.on_response(fast, &daily(98), at(30));
+    pacer.on_response(slow, &daily(99), at(40));
     assert_eq!(
         pacer.status().daily_left,
         Some(98),
@@ -118,7 +118,7 @@ fn takes_a_larger_number_for_a_new_day_only_in_an_answer_to_a_later_request() {
         Some(9_998),
         "a new day, one under way"
     );
-    pacer.answered(late, &daily(97), at(70));
+    pacer.on_response(late, &daily(97), at(70));
     assert_eq!(
         pacer.status().daily_left,
         Some(9_998),
@@ -138,7 +138,7 @@ fn counts_a_write_that_got_no_answer_as_charged() {
 
 #[test]
 fn leaves_the_users_other_programs_their_share() {
-    let mut pacer = Pacer::<8>::new(told().with_daily_others(50));
+    let mut pacer = Pacer::<8>::new(told().reserve_daily_for_others(50));
     land(&mut pacer, 51, utc_at(0));
     land(&mut pacer, 50, utc_at(10));
     assert_eq!(
@@ -177,14 +177,14 @@ fn spreads_the_remaining_writes_over_the_rest_of_the_day() {
     let mut left = 100;
     let mut sent = 0;
     while now < DAY - 1 && left > 0 {
-        match pacer.ask(write(), utc_at(now)) {
-            Verdict::Go(ticket) => {
+        match pacer.poll_send(write(), utc_at(now)) {
+            SendDecision::Go(ticket) => {
                 left -= 1;
                 sent += 1;
-                pacer.answered(ticket, &daily(left), utc_at(now));
+                pacer.on_response(ticket, &daily(left), utc_at(now));
             }
-            Verdict::Wait(millis) => now += u64::from(millis),
-            Verdict::Stop(stop) => panic!("{stop:?}"),
+            SendDecision::Wait(millis) => now += u64::from(millis),
+            SendDecision::Stop(stop) => panic!("{stop:?}"),
         }
     }
     assert!((98..=100).contains(&sent), "{sent}");

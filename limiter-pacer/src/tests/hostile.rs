@@ -5,14 +5,14 @@ use proptest::prelude::*;
 
 #[derive(Clone, Debug)]
 enum Step {
-    Ask {
+    SendRequest {
         write: bool,
         cost: u32,
         priority: u8,
     },
-    Answer {
+    ResponseInfo {
         nth: usize,
-        answer: Answer,
+        answer: ResponseInfo,
     },
     Cancel {
         nth: usize,
@@ -22,7 +22,7 @@ enum Step {
     },
 }
 
-fn answers() -> impl Strategy<Value = Answer> {
+fn answers() -> impl Strategy<Value = ResponseInfo> {
     let number = || proptest::option::of(prop_oneof![0_u32..50, any::<u32>()]);
     let time = || proptest::option::of(0_u32..=86_400_000);
     (
@@ -31,7 +31,7 @@ fn answers() -> impl Strategy<Value = Answer> {
         (time(), time(), time()),
         proptest::option::of(0_u64..1 << 39),
     )
-        .prop_map(|(status, numbers, times, date)| Answer {
+        .prop_map(|(status, numbers, times, date)| ResponseInfo {
             limit: numbers
                 .0
                 .filter(|&limit| limit > 0)
@@ -42,15 +42,15 @@ fn answers() -> impl Strategy<Value = Answer> {
             window_ms: times.1.filter(|&window| window > 0),
             retry_after_ms: times.2,
             date: date.and_then(UnixTime::from_secs),
-            ..Answer::bare(status)
+            ..ResponseInfo::bare(status)
         })
 }
 
 fn steps() -> impl Strategy<Value = Step> {
     prop_oneof![
         4 => (any::<bool>(), 1_u32..4, 0_u8..3)
-            .prop_map(|(write, cost, priority)| Step::Ask { write, cost, priority }),
-        4 => (any::<usize>(), answers()).prop_map(|(nth, answer)| Step::Answer { nth, answer }),
+            .prop_map(|(write, cost, priority)| Step::SendRequest { write, cost, priority }),
+        4 => (any::<usize>(), answers()).prop_map(|(nth, answer)| Step::ResponseInfo { nth, answer }),
         1 => any::<usize>().prop_map(|nth| Step::Cancel { nth }),
         2 => prop_oneof![0_u64..5_000, any::<u64>()].prop_map(|millis| Step::Time { millis }),
     ]
@@ -63,26 +63,26 @@ proptest! {
         learns: bool,
         spread in proptest::option::of(0_u32..5_000),
     ) {
-        let policy = if learns { PacerPolicy::LEARN } else { told() };
+        let policy = if learns { PacerPolicy::ADAPTIVE } else { told() };
         let mut pacer = Pacer::<8>::new(policy.with_transit_spread(spread));
         let mut tickets = std::vec::Vec::new();
         let mut now = utc_at(0);
         for step in steps {
             match step {
-                Step::Ask { write, cost, priority } => {
+                Step::SendRequest { write, cost, priority } => {
                     let method = if write { Method::Post } else { Method::Get };
-                    let ask = Ask::new(method)
+                    let request = SendRequest::new(method)
                         .with_cost(NonZeroU32::new(cost).unwrap())
                         .with_priority([Priority::Low, Priority::Normal, Priority::High][usize::from(priority)]);
-                    match pacer.ask(ask, now) {
-                        Verdict::Go(ticket) => tickets.push(ticket),
-                        Verdict::Wait(millis) => prop_assert!((1..=LONGEST_WAIT_MS).contains(&millis)),
-                        Verdict::Stop(stop) => prop_assert!(stop.retry_ms.is_none_or(|ms| ms <= 108_000_000)),
+                    match pacer.poll_send(request, now) {
+                        SendDecision::Go(ticket) => tickets.push(ticket),
+                        SendDecision::Wait(millis) => prop_assert!((1..=LONGEST_WAIT_MS).contains(&millis)),
+                        SendDecision::Stop(stop) => prop_assert!(stop.retry_ms.is_none_or(|ms| ms <= 108_000_000)),
                     }
                 }
-                Step::Answer { nth, answer } if !tickets.is_empty() => {
+                Step::ResponseInfo { nth, answer } if !tickets.is_empty() => {
                     let ticket = tickets.remove(nth % tickets.len());
-                    pacer.answered(ticket, &answer, now);
+                    pacer.on_response(ticket, &answer, now);
                 }
                 Step::Cancel { nth } if !tickets.is_empty() => {
                     pacer.cancel(tickets.remove(nth % tickets.len()));
@@ -92,21 +92,21 @@ proptest! {
                 } else {
                     millis >> 22
                 }),
-                Step::Answer { .. } | Step::Cancel { .. } => {}
+                Step::ResponseInfo { .. } | Step::Cancel { .. } => {}
             }
-            prop_assert!(pacer.status().flying <= 8);
+            prop_assert!(pacer.status().in_flight <= 8);
         }
         // However it was treated, it sends again: a read waits for the gate, a denial and the
         // permits of what was lost, each a bounded time.
         let mut waited = 0_u64;
         let went = loop {
-            match pacer.ask(read(), now) {
-                Verdict::Go(_) => break true,
-                Verdict::Wait(millis) => {
+            match pacer.poll_send(read(), now) {
+                SendDecision::Go(_) => break true,
+                SendDecision::Wait(millis) => {
                     waited += u64::from(millis);
                     now = Now::new(now.monotonic().saturating_add(u64::from(millis)), None);
                 }
-                Verdict::Stop(stop) => {
+                SendDecision::Stop(stop) => {
                     let millis = stop.retry_ms.unwrap_or(u32::MAX);
                     waited += u64::from(millis);
                     now = Now::new(now.monotonic().saturating_add(u64::from(millis)), None);

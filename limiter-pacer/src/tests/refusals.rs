@@ -2,19 +2,24 @@
 
 use super::*;
 
-fn over_limit(reset_ms: u32) -> Answer {
-    Answer {
+fn over_limit(reset_ms: u32) -> ResponseInfo {
+    ResponseInfo {
         limit: Some(20),
         remaining: Some(0),
         reset_ms: Some(reset_ms),
         retry_after_ms: Some(reset_ms),
-        ..Answer::bare(429)
+        ..ResponseInfo::bare(429)
     }
 }
 
-fn refuse<const N: usize>(pacer: &mut Pacer<N>, ask: Ask, answer: &Answer, now: Now) {
-    let ticket = go(pacer, ask, now);
-    pacer.answered(ticket, answer, now);
+fn refuse<const N: usize>(
+    pacer: &mut Pacer<N>,
+    request: SendRequest,
+    answer: &ResponseInfo,
+    now: Now,
+) {
+    let ticket = go(pacer, request, now);
+    pacer.on_response(ticket, answer, now);
 }
 
 #[test]
@@ -35,19 +40,19 @@ fn waits_twice_as_long_after_each_429_that_tells_no_time() {
     for expected in [
         2_000, 4_000, 8_000, 16_000, 32_000, 64_000, 128_000, 128_000,
     ] {
-        refuse(&mut pacer, read(), &Answer::bare(429), at(now));
+        refuse(&mut pacer, read(), &ResponseInfo::bare(429), at(now));
         assert_eq!(wait(&mut pacer, read(), at(now)), expected);
         now += u64::from(expected);
     }
     spend(&mut pacer, 1, 0, at(now));
-    refuse(&mut pacer, read(), &Answer::bare(429), at(now));
+    refuse(&mut pacer, read(), &ResponseInfo::bare(429), at(now));
     assert_eq!(wait(&mut pacer, read(), at(now)), 2_000);
 }
 
 #[test]
 fn stops_writes_alone_after_a_429_of_the_day() {
     let mut pacer = Pacer::<8>::new(told());
-    let by_day = Answer {
+    let by_day = ResponseInfo {
         remaining: Some(15),
         daily_left: Some(0),
         retry_after_ms: Some(3_600_000),
@@ -67,7 +72,7 @@ fn stops_writes_alone_after_a_429_of_the_day() {
 #[test]
 fn stops_writes_until_utc_midnight_where_the_429_of_the_day_tells_no_time() {
     let mut pacer = Pacer::<8>::new(told().with_utc_skew(0));
-    let by_day = Answer {
+    let by_day = ResponseInfo {
         remaining: Some(15),
         daily_left: Some(0),
         retry_after_ms: None,
@@ -81,9 +86,9 @@ fn stops_writes_until_utc_midnight_where_the_429_of_the_day_tells_no_time() {
 #[test]
 fn takes_a_long_wait_without_a_word_of_the_day_for_the_day_and_pauses_reads_for_a_window() {
     let mut pacer = Pacer::<8>::new(told());
-    let silent = Answer {
+    let silent = ResponseInfo {
         retry_after_ms: Some(7_200_000),
-        ..Answer::bare(429)
+        ..ResponseInfo::bare(429)
     };
     refuse(&mut pacer, write(), &silent, at(0));
     assert_eq!(stop(&mut pacer, write(), at(0)).retry_ms, Some(7_200_000));
@@ -95,9 +100,9 @@ fn takes_a_long_wait_without_a_word_of_the_day_for_the_day_and_pauses_reads_for_
 
 #[test]
 fn waits_for_nobody_after_a_429_of_a_request_that_can_never_fit() {
-    let mut pacer = Pacer::<8>::new(PacerPolicy::LEARN);
+    let mut pacer = Pacer::<8>::new(PacerPolicy::ADAPTIVE);
     let dear = read().with_cost(NonZeroU32::new(21).unwrap());
-    let too_dear = Answer {
+    let too_dear = ResponseInfo {
         remaining: Some(3),
         retry_after_ms: None,
         ..over_limit(2_000)
@@ -109,7 +114,7 @@ fn waits_for_nobody_after_a_429_of_a_request_that_can_never_fit() {
 #[test]
 fn waits_in_growing_steps_for_a_limit_of_which_no_header_tells() {
     let mut pacer = Pacer::<8>::new(told());
-    let hidden = Answer {
+    let hidden = ResponseInfo {
         remaining: Some(15),
         retry_after_ms: None,
         ..over_limit(1_000)
@@ -123,13 +128,13 @@ fn waits_in_growing_steps_for_a_limit_of_which_no_header_tells() {
 #[test]
 fn takes_a_wait_of_0_for_none_and_a_retry_after_for_more_than_a_reset() {
     let mut pacer = Pacer::<8>::new(told());
-    let zero = Answer {
+    let zero = ResponseInfo {
         retry_after_ms: Some(0),
         ..over_limit(1_000)
     };
     refuse(&mut pacer, read(), &zero, at(0));
     assert_eq!(wait(&mut pacer, read(), at(0)), 1_000, "the reset");
-    let both = Answer {
+    let both = ResponseInfo {
         retry_after_ms: Some(3_000),
         ..over_limit(60_000)
     };
@@ -139,15 +144,15 @@ fn takes_a_wait_of_0_for_none_and_a_retry_after_for_more_than_a_reset() {
 
 #[test]
 fn goes_on_one_by_one_after_a_denial_until_a_request_is_served() {
-    let mut pacer = Pacer::<8>::new(told().with_denied(1_000));
-    refuse(&mut pacer, read(), &Answer::bare(403), at(0));
+    let mut pacer = Pacer::<8>::new(told().denied_backoff(1_000));
+    refuse(&mut pacer, read(), &ResponseInfo::bare(403), at(0));
     refuse(&mut pacer, read(), &over_limit(2_000), at(1_250));
     assert_eq!(
         pacer.denial(at(1_250)).unwrap().times,
         1,
         "a 429 is no pardon"
     );
-    refuse(&mut pacer, read(), &Answer::bare(403), at(3_250));
+    refuse(&mut pacer, read(), &ResponseInfo::bare(403), at(3_250));
     assert_eq!(pacer.denial(at(3_250)).unwrap().times, 2);
 }
 
@@ -157,7 +162,7 @@ fn stops_everything_for_a_growing_time_after_403_and_tells_a_person() {
     let mut now = 0;
     let mut last = 0;
     for times in 1..=5 {
-        refuse(&mut pacer, read(), &Answer::bare(403), at(now));
+        refuse(&mut pacer, read(), &ResponseInfo::bare(403), at(now));
         let stopped = stop(&mut pacer, write(), at(now));
         assert_eq!(stopped.reason, StopReason::Denied);
         let wait = stopped.retry_ms.unwrap();
@@ -165,18 +170,18 @@ fn stops_everything_for_a_growing_time_after_403_and_tells_a_person() {
         last = wait;
         let state = pacer.denial(at(now)).unwrap();
         assert_eq!(
-            (state.times, state.retry_ms, state.untold),
+            (state.times, state.retry_ms, state.unacknowledged),
             (times, wait, true)
         );
         pacer.acknowledge_denial();
-        assert!(!pacer.denial(at(now)).unwrap().untold);
+        assert!(!pacer.denial(at(now)).unwrap().unacknowledged);
         stop(&mut pacer, read(), at(now + u64::from(wait) - 1));
         now += u64::from(wait);
     }
     // One request tries; the others wait for what it is told.
     let first = go(&mut pacer, read(), at(now));
     wait(&mut pacer, read(), at(now));
-    pacer.answered(first, &counted(1, 2_000), at(now + 30));
+    pacer.on_response(first, &counted(1, 2_000), at(now + 30));
     assert_eq!(pacer.denial(at(now + 30)), None);
     let _ = go(&mut pacer, read(), at(now + 30));
 }
@@ -184,9 +189,9 @@ fn stops_everything_for_a_growing_time_after_403_and_tells_a_person() {
 #[test]
 fn stays_away_after_403_for_as_long_as_it_is_told_at_least() {
     let mut pacer = Pacer::<8>::new(told());
-    let blocked = Answer {
+    let blocked = ResponseInfo {
         retry_after_ms: Some(900_000),
-        ..Answer::bare(403)
+        ..ResponseInfo::bare(403)
     };
     refuse(&mut pacer, read(), &blocked, at(0));
     assert!(stop(&mut pacer, read(), at(0)).retry_ms.unwrap() >= 900_000);
@@ -195,7 +200,7 @@ fn stays_away_after_403_for_as_long_as_it_is_told_at_least() {
 #[test]
 fn goes_on_after_a_403_of_the_service_behind_the_limiter() {
     let mut pacer = Pacer::<8>::new(told());
-    let forbidden = Answer {
+    let forbidden = ResponseInfo {
         status: 403,
         ..counted(1, 2_000)
     };
@@ -207,7 +212,7 @@ fn goes_on_after_a_403_of_the_service_behind_the_limiter() {
 #[test]
 fn goes_on_at_a_persons_word() {
     let mut pacer = Pacer::<8>::new(told());
-    refuse(&mut pacer, read(), &Answer::bare(403), at(0));
+    refuse(&mut pacer, read(), &ResponseInfo::bare(403), at(0));
     pacer.lift_denial();
     assert_eq!(pacer.denial(at(1)), None);
     let _ = go(&mut pacer, read(), at(1));
@@ -217,7 +222,7 @@ fn goes_on_at_a_persons_word() {
 fn gives_two_seeds_two_times() {
     let wait = |seed| {
         let mut pacer = Pacer::<8>::new(told().with_seed(seed));
-        refuse(&mut pacer, read(), &Answer::bare(403), at(0));
+        refuse(&mut pacer, read(), &ResponseInfo::bare(403), at(0));
         stop(&mut pacer, read(), at(0)).retry_ms
     };
     assert_ne!(wait(1), wait(2));
@@ -227,9 +232,9 @@ fn gives_two_seeds_two_times() {
 #[test]
 fn waits_as_a_503_asks() {
     let mut pacer = Pacer::<8>::new(told());
-    let busy = Answer {
+    let busy = ResponseInfo {
         retry_after_ms: Some(1_000),
-        ..Answer::bare(503)
+        ..ResponseInfo::bare(503)
     };
     refuse(&mut pacer, read(), &busy, at(0));
     assert_eq!(wait(&mut pacer, read(), at(0)), 1_000);
@@ -241,7 +246,7 @@ fn heeds_a_refusal_even_of_a_request_that_counted_as_lost() {
     let mut pacer = Pacer::<8>::new(told().with_lost_after(1_000));
     let ticket = go(&mut pacer, read(), at(0));
     let _ = go(&mut pacer, read(), at(60_000));
-    pacer.answered(ticket, &Answer::bare(403), at(61_000));
+    pacer.on_response(ticket, &ResponseInfo::bare(403), at(61_000));
     assert_eq!(
         stop(&mut pacer, read(), at(61_000)).reason,
         StopReason::Denied

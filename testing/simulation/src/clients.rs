@@ -9,7 +9,7 @@ pub use naive::Naive;
 pub use paced::Paced;
 
 use limiter_core::{Method, Now};
-use limiter_pacer::Answer;
+use limiter_pacer::ResponseInfo;
 
 /// A caller. All times are its device's own.
 pub trait Client {
@@ -17,7 +17,7 @@ pub trait Client {
     fn poll(&mut self, method: Method, id: u64, now: Now) -> Poll;
 
     /// The answer to a request came.
-    fn answered(&mut self, id: u64, answer: &Answer, now: Now);
+    fn on_response(&mut self, id: u64, answer: &ResponseInfo, now: Now);
 
     /// A person announces that the limit will be `permits`.
     fn announce(&mut self, permits: u32);

@@ -6,7 +6,7 @@ use limiter_core::{
     HashKey, Instant, Limiter, Method, Now, Origin, Plan, Policy, Reason, Registration, Request,
     TokenId, TokenLimit, UnixTime,
 };
-use limiter_pacer::{Answer, AnswerReader};
+use limiter_pacer::{ResponseInfo, ResponseReader};
 
 /// A service that admits what this project's limiter admits.
 #[derive(Debug)]
@@ -32,8 +32,8 @@ pub struct Response {
 impl Response {
     /// What the caller reads in it.
     #[must_use]
-    pub fn read(&self, now: Now) -> Answer {
-        let mut reader = AnswerReader::new(self.status, now);
+    pub fn read(&self, now: Now) -> ResponseInfo {
+        let mut reader = ResponseReader::new(self.status, now);
         for (name, value) in &self.headers {
             reader.header(name.as_bytes(), value.as_bytes());
         }

@@ -48,7 +48,7 @@ enum Event {
         id: u64,
         method: Method,
     },
-    Answer {
+    ResponseInfo {
         id: u64,
         response: Response,
     },
@@ -155,9 +155,9 @@ impl<'a> World<'a> {
                 }
             }
             Event::Arrive { id, method } => self.arrive(id, method),
-            Event::Answer { id, response } => {
+            Event::ResponseInfo { id, response } => {
                 let now = self.clock.at(self.now_us);
-                client.answered(id, &response.read(now), now);
+                client.on_response(id, &response.read(now), now);
                 self.send(client);
             }
             Event::Announce(plan) => client.announce(self.limit(plan)),
@@ -234,7 +234,7 @@ impl<'a> World<'a> {
         }
         match self.network.transit_us() {
             Some(transit) => {
-                self.schedule(self.now_us + transit, Event::Answer { id, response });
+                self.schedule(self.now_us + transit, Event::ResponseInfo { id, response });
             }
             None => self.outcome.lost += 1,
         }

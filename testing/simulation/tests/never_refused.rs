@@ -24,8 +24,8 @@ fn seeds(test: u64, count: u64) -> std::ops::Range<u64> {
 fn told(scenario: &Scenario) -> PacerPolicy {
     PacerPolicy::of(&Policy::pipedrive(), scenario.plan, scenario.kind)
         .unwrap()
-        .with_others(u32::try_from(scenario.others).unwrap())
-        .with_daily_others(u32::try_from(scenario.daily_others).unwrap())
+        .reserve_for_others(u32::try_from(scenario.others).unwrap())
+        .reserve_daily_for_others(u32::try_from(scenario.daily_others).unwrap())
         .with_lost_after(12_000)
 }
 
@@ -84,8 +84,8 @@ fn over_any_network_whose_spread_is_bounded() {
 fn when_it_has_to_learn_the_limits() {
     for seed in seeds(2, 20) {
         let scenario = anything(seed);
-        let policy = PacerPolicy::LEARN
-            .with_others(u32::try_from(scenario.others).unwrap())
+        let policy = PacerPolicy::ADAPTIVE
+            .reserve_for_others(u32::try_from(scenario.others).unwrap())
             .with_lost_after(12_000);
         let outcome = simulate(&scenario, &mut Paced::new(policy));
         assert_unrefused(&scenario, &outcome);
@@ -175,7 +175,10 @@ fn and_few_when_others_take_far_more_than_it_was_told() {
         let mut scenario = Scenario::new(seed);
         scenario.latency_ms = seed % 60;
         scenario.others = 25;
-        let outcome = simulate(&scenario, &mut Paced::new(told(&scenario).with_others(0)));
+        let outcome = simulate(
+            &scenario,
+            &mut Paced::new(told(&scenario).reserve_for_others(0)),
+        );
         // It corrects itself: 60 windows, of which each could have refused 25.
         assert!(outcome.refused() < 150, "{outcome:?} of {scenario:?}");
         assert_eq!(outcome.blocked, 0, "{outcome:?} of {scenario:?}");

@@ -40,7 +40,7 @@ fn fails_at_once_where_the_wait_would_pass_the_deadline() {
     let method = limiter_core::Method::Get;
     for _ in 0..20 {
         let permit = pacer.acquire_blocking(method, Pacing::new()).unwrap();
-        permit.answered(|_| Answer::bare(200));
+        permit.on_response(|_| ResponseInfo::bare(200));
     }
     let soon = Pacing::new().within(Duration::from_millis(2_002));
     let error = pacer.acquire_blocking(method, soon).unwrap_err();

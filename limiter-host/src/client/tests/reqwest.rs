@@ -42,7 +42,7 @@ async fn sends_again_through_reqwest_what_was_refused() {
         assert_eq!(response.status(), 200);
     }
     assert_eq!(count.load(Ordering::SeqCst), 10);
-    assert_eq!(pacer.status().flying, 0);
+    assert_eq!(pacer.status().in_flight, 0);
 }
 
 #[tokio::test]

@@ -43,7 +43,7 @@ fn callers(plan: Plan, kind: Kind) -> Vec<Series> {
     let bounded = |jitter: u32| -> Box<dyn Client> {
         Box::new(Paced::new(told.with_transit_spread(Some(jitter))))
     };
-    let learner = |_: u32| -> Box<dyn Client> { Box::new(Paced::new(PacerPolicy::LEARN)) };
+    let learner = |_: u32| -> Box<dyn Client> { Box::new(Paced::new(PacerPolicy::ADAPTIVE)) };
     let second = |_: u32| -> Box<dyn Client> { Box::new(Governed::per_second(limit)) };
     let evenly = |_: u32| -> Box<dyn Client> { Box::new(Governed::evenly(limit)) };
     let naive = |_: u32| -> Box<dyn Client> { Box::new(Naive::new(WORKERS)) };

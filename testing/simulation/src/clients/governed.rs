@@ -5,7 +5,7 @@ use super::{Client, Poll};
 use governor::clock::{Clock, FakeRelativeClock};
 use governor::{Quota, RateLimiter};
 use limiter_core::{Instant, Method, Now};
-use limiter_pacer::Answer;
+use limiter_pacer::ResponseInfo;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -76,7 +76,7 @@ impl Client for Governed {
         }
     }
 
-    fn answered(&mut self, _: u64, _: &Answer, _: Now) {}
+    fn on_response(&mut self, _: u64, _: &ResponseInfo, _: Now) {}
 
     fn announce(&mut self, _: u32) {}
 }

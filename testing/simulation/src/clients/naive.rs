@@ -2,7 +2,7 @@
 
 use super::{Client, Poll};
 use limiter_core::{Instant, Method, Now};
-use limiter_pacer::Answer;
+use limiter_pacer::ResponseInfo;
 
 /// So many workers, each of which sends, waits for its answer, and after a 429 waits for
 /// `retry-after` before it tries again. Any other answer satisfies it.
@@ -53,7 +53,7 @@ impl Client for Naive {
         }
     }
 
-    fn answered(&mut self, id: u64, answer: &Answer, now: Now) {
+    fn on_response(&mut self, id: u64, answer: &ResponseInfo, now: Now) {
         let mine =
             |worker: &&mut Worker| matches!(**worker, Worker::Busy { id: of, .. } if of == id);
         if let Some(worker) = self.workers.iter_mut().find(mine) {

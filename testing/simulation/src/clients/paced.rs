@@ -2,7 +2,7 @@
 
 use super::{Client, Poll};
 use limiter_core::{Method, Now};
-use limiter_pacer::{Answer, Ask, Pacer, PacerPolicy, Ticket, Verdict};
+use limiter_pacer::{Pacer, PacerPolicy, ResponseInfo, SendDecision, SendRequest, Ticket};
 use std::collections::HashMap;
 
 /// A caller that asks a pacer before each request, and tells it every answer.
@@ -25,19 +25,19 @@ impl Paced {
 
 impl Client for Paced {
     fn poll(&mut self, method: Method, id: u64, now: Now) -> Poll {
-        match self.pacer.ask(Ask::new(method), now) {
-            Verdict::Go(ticket) => {
+        match self.pacer.poll_send(SendRequest::new(method), now) {
+            SendDecision::Go(ticket) => {
                 self.tickets.insert(id, ticket);
                 Poll::Send
             }
-            Verdict::Wait(millis) => Poll::Wait(millis),
-            Verdict::Stop(stop) => Poll::Stop(stop.retry_ms.unwrap_or(u32::MAX)),
+            SendDecision::Wait(millis) => Poll::Wait(millis),
+            SendDecision::Stop(stop) => Poll::Stop(stop.retry_ms.unwrap_or(u32::MAX)),
         }
     }
 
-    fn answered(&mut self, id: u64, answer: &Answer, now: Now) {
+    fn on_response(&mut self, id: u64, answer: &ResponseInfo, now: Now) {
         if let Some(ticket) = self.tickets.remove(&id) {
-            self.pacer.answered(ticket, answer, now);
+            self.pacer.on_response(ticket, answer, now);
         }
     }
 

@@ -18,7 +18,7 @@ use images::line::{Line, LineReader};
 use images::response::{Head, ResponseError, ResponseReader};
 use limiter_core::clock::{Clock, ClockError, Clocks, NoUtc, TickClock, TickRate, TickRateError};
 use limiter_core::{Method, Now};
-use limiter_pacer::{AnswerReader, Ask, Pacer, PacerPolicy, Verdict};
+use limiter_pacer::{Pacer, PacerPolicy, ResponseReader, SendDecision, SendRequest};
 
 /// A product has a number of its own: devices with different ones do not come back at once.
 const DEVICE: u32 = 7;
@@ -84,28 +84,31 @@ struct Client<C> {
 impl<C: Clock> Client<C> {
     /// Sends when the pacer says so, until all is sent or the pacer says to stop.
     fn send_paced(&mut self, errand: &Errand<'_>) -> Result<Report, Failure> {
-        let mut pacer = DevicePacer::new(PacerPolicy::LEARN.with_seed(DEVICE));
+        let mut pacer = DevicePacer::new(PacerPolicy::ADAPTIVE.with_seed(DEVICE));
         let mut report = Report::default();
         while report.sent < errand.requests {
             let method = method(report.sent);
-            let ticket = match pacer.ask(Ask::new(method), self.wire.now()?) {
-                Verdict::Go(ticket) => ticket,
-                Verdict::Wait(millis) => {
+            let ticket = match pacer.poll_send(SendRequest::new(method), self.wire.now()?) {
+                SendDecision::Go(ticket) => ticket,
+                SendDecision::Wait(millis) => {
                     self.wire.wait(millis)?;
                     continue;
                 }
-                Verdict::Stop(_) => break,
+                SendDecision::Stop(_) => break,
             };
             self.request(errand.token, method)
                 .map_err(Failure::Format)?;
             let (head, now) = self.wire.answer(&mut self.responses)?;
             report.count(head.status);
-            let mut answer = AnswerReader::new(head.status, now);
+            let mut answer = ResponseReader::new(head.status, now);
             for (name, value) in head.headers() {
                 answer.header(name, value);
             }
-            pacer.answered(ticket, &answer.finish(), now);
-            if pacer.denial(now).is_some_and(|denial| denial.untold) {
+            pacer.on_response(ticket, &answer.finish(), now);
+            if pacer
+                .denial(now)
+                .is_some_and(|denial| denial.unacknowledged)
+            {
                 // A product would light a lamp.
                 report.lamp = true;
                 pacer.acknowledge_denial();

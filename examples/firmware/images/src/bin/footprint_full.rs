@@ -33,7 +33,7 @@ use limiter_core::{
     Reserved, ReservedIn, RestoreError, Shared, Statistics, TokenId, TokenLimit, TokenRow,
     UnixTime, UpdateError, UserId, UserRow, rules,
 };
-use limiter_pacer::{Answer, AnswerReader, Ask, Pacer, PacerPolicy, StopReason};
+use limiter_pacer::{Pacer, PacerPolicy, ResponseInfo, ResponseReader, SendRequest, StopReason};
 
 type Full = Limiter<32, 16>;
 type Slices = LimiterIn<&'static mut [TokenRow], &'static mut [UserRow]>;
@@ -251,10 +251,10 @@ fn policy() {
 fn pacer() {
     keep!(
         Pacer::<32>::new,
-        Pacer::<32>::ask,
-        Pacer::<32>::sent,
+        Pacer::<32>::poll_send,
+        Pacer::<32>::on_sent,
         Pacer::<32>::cancel,
-        Pacer::<32>::answered,
+        Pacer::<32>::on_response,
         Pacer::<32>::set_cap,
         Pacer::<32>::denial,
         Pacer::<32>::acknowledge_denial,
@@ -270,29 +270,33 @@ fn pacer() {
         PacerPolicy::with_margin,
         PacerPolicy::with_transit_spread,
         PacerPolicy::with_lost_after,
-        PacerPolicy::with_others,
-        PacerPolicy::with_daily_others,
+        PacerPolicy::reserve_for_others,
+        PacerPolicy::reserve_daily_for_others,
         PacerPolicy::with_daily_spending,
         PacerPolicy::with_writes_first_below,
         PacerPolicy::with_utc_skew,
         PacerPolicy::with_silent_window,
-        PacerPolicy::with_denied,
+        PacerPolicy::denied_backoff,
         PacerPolicy::with_seed,
         PacerPolicy::limit,
         PacerPolicy::window_ms,
         PacerPolicy::default,
-        Ask::new,
-        Ask::with_cost,
-        Ask::with_priority,
-        Answer::bare,
-        Answer::has_quota,
-        AnswerReader::new,
-        AnswerReader::header,
-        AnswerReader::finish,
+        SendRequest::new,
+        SendRequest::with_cost,
+        SendRequest::with_priority,
+        ResponseInfo::bare,
+        ResponseInfo::has_quota,
+        ResponseReader::new,
+        ResponseReader::header,
+        ResponseReader::finish,
         <StopReason as fmt::Display>::fmt,
     );
     let header: (&[u8], &[u8]) = (b"retry-after", black_box(b"2"));
-    black_box(&Answer::read(black_box(429), [header], footprint::now()));
+    black_box(&ResponseInfo::read(
+        black_box(429),
+        [header],
+        footprint::now(),
+    ));
 }
 
 #[inline(never)]

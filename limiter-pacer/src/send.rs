@@ -9,14 +9,14 @@ use limiter_core::request::Method;
 ///
 /// ```
 /// use limiter_core::Method;
-/// use limiter_pacer::{Ask, Priority};
+/// use limiter_pacer::{SendRequest, Priority};
 ///
-/// let ask = Ask::new(Method::Post).with_priority(Priority::High);
-/// assert_eq!(ask.cost.get(), 1);
+/// let request = SendRequest::new(Method::Post).with_priority(Priority::High);
+/// assert_eq!(request.cost.get(), 1);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Ask {
+pub struct SendRequest {
     /// Its HTTP method: the policy says which ones the day's quota counts.
     pub method: Method,
     /// Permits that it takes.
@@ -25,7 +25,7 @@ pub struct Ask {
     pub priority: Priority,
 }
 
-impl Ask {
+impl SendRequest {
     /// A request that costs 1 permit, of normal priority.
     #[must_use]
     pub const fn new(method: Method) -> Self {
@@ -80,8 +80,8 @@ impl Priority {
 /// What the pacer says.
 #[derive(Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[must_use = "a verdict that is not looked at paces nobody"]
-pub enum Verdict {
+#[must_use = "an ignored decision paces nothing"]
+pub enum SendDecision {
     /// Send now; the ticket goes with the request and comes back with its answer.
     Go(Ticket),
     /// Ask again in so many milliseconds, at least 1, or as soon as any answer has come.
@@ -141,7 +141,7 @@ impl fmt::Display for StopReason {
     }
 }
 
-/// A reservation of a request's permits: [`Pacer::answered`](super::Pacer::answered) takes it back.
+/// A reservation of a request's permits: [`Pacer::on_response`](super::Pacer::on_response) takes it back.
 ///
 /// It cannot be copied. One that is dropped stands for a request that got no answer: its permits
 /// come back when it is certain to be lost.
