@@ -2,7 +2,7 @@
 //!
 //! After a power cut the count resumes at the bound, so nothing is handed out twice, and what was
 //! reserved and not used is lost: at most [`Reserve::ahead`] permits for each user and cut, or the
-//! cost of one request if that is more. This file decides how far a bound reaches;
+//! cost of the requests that waited for one write if that is more. This file decides how far a bound reaches;
 //! [`Reserved`](crate::Reserved) keeps the bounds and says when a write is due.
 
 use crate::daily::{DailyMode, DailyRule};
@@ -83,20 +83,24 @@ pub struct Bound {
     refills: u32,
     /// Up to here permits may be handed out; 0 where nothing is reserved.
     held: u32,
-    /// How far it had to reach for the last request that met it; 0 if the user has asked for nothing
-    /// that counts daily since the restart, on this day.
-    wanted: u32,
+    /// The farthest that a draft lets the user go, one that is under way included.
+    drafted: u32,
+    /// The end of the line of requests that wait for a write: how far the bound has to reach for all
+    /// of them. At or below `held` nobody waits; 0 if the user has asked for nothing that counts
+    /// daily since the restart, on this day.
+    line: u32,
 }
 
 impl Bound {
     /// Bytes a bound takes, on every target.
-    pub const SIZE: usize = 12;
+    pub const SIZE: usize = 16;
 
     /// Nothing is reserved.
     pub const NONE: Self = Self {
         refills: 0,
         held: 0,
-        wanted: 0,
+        drafted: 0,
+        line: 0,
     };
 
     /// The bound as of the accounting day `refills`. For homes of the state, as are the methods that
@@ -120,40 +124,84 @@ impl Bound {
         used.saturating_add(cost) <= self.held
     }
 
-    /// The bound of a user who asks for `cost` more permits than are covered.
+    /// The bound of a user who asks for `cost` more permits than are covered, where nobody else waits
+    /// or all who wait are counted in `used` or in the line.
     #[must_use]
     pub const fn ask(self, used: u32, cost: u32) -> Self {
-        let wanted = used.saturating_add(cost);
         Self {
-            wanted: if wanted > self.wanted {
-                wanted
-            } else {
-                self.wanted
-            },
+            line: greater(self.line, used.saturating_add(cost)),
             ..self
         }
     }
 
-    /// How far the next image should let a user go who has used `used`: not at all if he has asked
-    /// for nothing, not farther while enough is left, and only to the daily limit while that is
-    /// not passed.
+    /// The bound of a user who asks for `cost` more permits than are covered, behind all who wait:
+    /// one write shall serve every one of them. The line ends at the daily limit unless this request
+    /// goes beyond it by itself.
+    #[must_use]
+    pub const fn ask_behind(self, rule: &DailyRule, used: u32, cost: u32) -> Self {
+        let alone = used.saturating_add(cost);
+        let before = if self.line > self.held {
+            greater(self.line, used)
+        } else {
+            used
+        };
+        let mut line = before.saturating_add(cost);
+        if line > rule.limit && alone <= rule.limit {
+            line = rule.limit;
+        }
+        Self {
+            line: greater(self.line, line),
+            ..self
+        }
+    }
+
+    /// The bound without a request that waited in the line for `cost` permits and was refused.
+    #[must_use]
+    pub const fn leave(self, cost: u32) -> Self {
+        if self.line <= self.held {
+            return self;
+        }
+        Self {
+            line: greater(self.held, self.line.saturating_sub(cost)),
+            ..self
+        }
+    }
+
+    /// How far the next image should let a user go who has used `used`: not at all if nothing was
+    /// asked for, not farther while enough is left, and only to the daily limit while that is
+    /// not passed. Never below what an image under way says (R2): that one may be stored before this
+    /// one, and its permits be handed out.
     #[must_use]
     pub const fn next(self, rule: &DailyRule, reserve: &Reserve, used: u32) -> u32 {
-        let stands = if self.held > used { self.held } else { used };
-        let wanted = if self.wanted > stands {
-            self.wanted
-        } else {
-            stands
-        };
-        if self.wanted == 0 || stands.saturating_sub(used) > reserve.low() {
-            return wanted;
+        let stands = greater(self.held, used);
+        let needed = greater(greater(self.line, self.drafted), stands);
+        if self.line == 0 || stands.saturating_sub(used) > reserve.low() {
+            return needed;
         }
         let mut reach = used.saturating_add(reserve.ahead.get());
         let strict = matches!(rule.mode, DailyMode::Strict);
         if reach > rule.limit && (strict || used < rule.limit) {
             reach = rule.limit;
         }
-        if reach > wanted { reach } else { wanted }
+        greater(reach, needed)
+    }
+
+    /// The bound once an image is drafted that lets the user go to `reach`.
+    #[must_use]
+    pub const fn draft(self, reach: u32) -> Self {
+        Self {
+            drafted: greater(self.drafted, reach),
+            ..self
+        }
+    }
+
+    /// The bound once no image is under way any more.
+    #[must_use]
+    pub const fn without_drafts(self) -> Self {
+        Self {
+            drafted: self.held,
+            ..self
+        }
     }
 
     /// Whether an image should be written soon: the reserve of a user who asks is nearly used, and
@@ -161,7 +209,7 @@ impl Bound {
     #[must_use]
     pub const fn is_low(self, rule: &DailyRule, reserve: &Reserve, used: u32) -> bool {
         let left = self.held.saturating_sub(used);
-        self.wanted != 0 && left <= reserve.early() && self.next(rule, reserve, used) > self.held
+        self.line != 0 && left <= reserve.early() && self.next(rule, reserve, used) > self.held
     }
 
     /// The bound once an image is stored that lets the user go to `stored`; says by how much it
@@ -172,6 +220,10 @@ impl Bound {
         let held = self.held.saturating_add(risen);
         (Self { held, ..self }, risen)
     }
+}
+
+const fn greater(a: u32, b: u32) -> u32 {
+    if a > b { a } else { b }
 }
 
 const HUNDRED: NonZeroU32 = match NonZeroU32::new(100) {

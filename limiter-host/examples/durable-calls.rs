@@ -7,8 +7,8 @@
 
 use limiter_host::SharedClock;
 use limiter_host::core::{
-    Bound, Decision, HashKey, Kind, Method, Now, OffTime, OnLostState, Plan, Policy, Registration,
-    Request, Reserve, ReservedIn, TokenRow, UserRow, Verdict, snapshot,
+    Bound, Decision, HashKey, Kind, Method, Now, OffTime, OnLostState, Outage, Plan, Policy,
+    Registration, Request, Reserve, ReservedIn, TokenRow, UserRow, Verdict, snapshot,
 };
 use limiter_host::persist::{Directory, Found, Storage as _};
 use std::error::Error;
@@ -55,21 +55,24 @@ impl Kept {
     fn check(&self, request: &Request, now: Now) -> Decision {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         let inner = &mut *inner;
-        match inner.limiter.check(request, now) {
-            // What is due beside a decision can wait until a request needs it.
-            Verdict::Decided { decision, .. } => decision,
-            Verdict::WriteFirst(due) => {
-                let buffer = vec![0; due.bytes];
-                let draft = inner.limiter.draft(&self.key, buffer, now.monotonic());
-                // OK because the buffer is as long as it has to be.
-                let Ok(draft) = draft else {
-                    return inner.limiter.check_again(request, now);
-                };
-                match inner.directory.store(draft.number(), draft.bytes()) {
-                    Ok(()) => inner.limiter.stored(draft),
-                    Err(_) => inner.limiter.failed(draft),
+        let mut verdict = inner.limiter.check(request, now);
+        loop {
+            match verdict {
+                // What is due beside a decision can wait until a request needs it.
+                Verdict::Decided { decision, .. } => return decision,
+                Verdict::WriteFirst(due) => {
+                    let buffer = vec![0; due.bytes];
+                    let draft = inner.limiter.draft(&self.key, buffer, now.monotonic());
+                    // Never: the buffer is as long as it has to be.
+                    let Ok(draft) = draft else {
+                        return inner.limiter.refuse_for(request, Outage::StoreFailed);
+                    };
+                    match inner.directory.store(draft.number(), draft.bytes()) {
+                        Ok(()) => inner.limiter.stored(draft),
+                        Err(_) => inner.limiter.failed(draft),
+                    }
+                    verdict = inner.limiter.check_again(request, now);
                 }
-                inner.limiter.check_again(request, now)
             }
         }
     }

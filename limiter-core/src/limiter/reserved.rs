@@ -10,6 +10,7 @@ use super::restart::Restored;
 use super::rows::{TokenRow, UserRow};
 use super::{Limiter, LimiterIn, Outage};
 use crate::calendar::OffTime;
+use crate::daily::DailyRule;
 use crate::decision::{Decision, Reason};
 use crate::math;
 use crate::policy::Policy;
@@ -21,7 +22,7 @@ use crate::time::{Instant, Now};
 use crate::token::{HashKey, TokenId};
 
 /// A limiter for up to `TOKENS` tokens of up to `USERS` users whose daily counts survive a power cut
-/// at any moment: 12 bytes a user more than [`Limiter`], and a fixed rest. It can be a `static`.
+/// at any moment: 16 bytes a user more than [`Limiter`], and a fixed rest. It can be a `static`.
 ///
 /// ```
 /// use limiter_core::{HashKey, Instant, Kind, Method, Now, OffTime, Plan, Policy, Registration};
@@ -39,13 +40,16 @@ use crate::token::{HashKey, TokenId};
 /// let mut buffer = [0; snapshot::size(8, 8)];
 /// for _ in 0..3 {
 ///     let request = Request::new(token, Method::Post);
-///     let decision = match limiter.check(&request, now) {
-///         Verdict::Decided { decision, .. } => decision,
-///         Verdict::WriteFirst(_) => {
-///             let draft = limiter.draft(&key, &mut buffer[..], now.monotonic())?;
-///             flash = draft.bytes().to_vec(); // may fail: then `limiter.failed(draft)`
-///             limiter.stored(draft);
-///             limiter.check_again(&request, now)
+///     let mut verdict = limiter.check(&request, now);
+///     let decision = loop {
+///         match verdict {
+///             Verdict::Decided { decision, .. } => break decision,
+///             Verdict::WriteFirst(_) => {
+///                 let draft = limiter.draft(&key, &mut buffer[..], now.monotonic())?;
+///                 flash = draft.bytes().to_vec(); // may fail: then `limiter.failed(draft)`
+///                 limiter.stored(draft);
+///                 verdict = limiter.check_again(&request, now);
+///             }
 ///         }
 ///     };
 ///     assert!(decision.is_admitted());
@@ -66,12 +70,13 @@ pub type Reserved<const TOKENS: usize, const USERS: usize> =
 ///
 /// Its journey of a request: [`check`](Self::check) decides. If it answers
 /// [`Verdict::WriteFirst`], or beside a decision that a write is due, take a
-/// [`draft`](Self::draft), store its bytes as a whole where the last image is not, and say
+/// [`draft`](Self::draft), store its bytes as a whole where the newest stored image is not, and say
 /// [`stored`](Self::stored) or [`failed`](Self::failed); for `WriteFirst` then
-/// [`check_again`](Self::check_again). Between a draft and its end anything else may be done, also
-/// another check; one that never ends (a task was cancelled) changes nothing. Drafts are to be
-/// stored in the order in which they were taken, and an image must stay whole until a newer one is:
-/// two places, used in turn, are the least.
+/// [`check_again`](Self::check_again), until the request is decided. Between a draft and its end
+/// anything else may be done, also another check and another draft; a draft that never ends (a task
+/// was cancelled) raises nothing. Drafts are to be stored in the order in which they were taken, and
+/// an image must stay whole until a newer one is. Two places are the least: write the one that does
+/// not hold the last image that was stored, and after a write that failed the same one again.
 ///
 /// What the plain limiter offers and is not here is behind [`limiter`](Self::limiter).
 #[derive(Clone, Debug)]
@@ -82,8 +87,13 @@ pub struct ReservedIn<T, U, B> {
     reserve: Reserve,
     /// The number of the last draft.
     number: u64,
-    /// Drafts up to this one raise no bound.
-    closed: u64,
+    /// Drafts up to this one raise no bound any more: a newer one is stored, all of them failed, or
+    /// what they reserve was given up.
+    settled: u64,
+    /// Drafts that failed since.
+    failures: u64,
+    /// Whether the write that ended last failed.
+    has_failed: bool,
     /// The UTC day and the refills of the image that is stored.
     stored_day: (Option<u32>, u32),
     counts: ReserveCounts,
@@ -98,7 +108,9 @@ impl<const TOKENS: usize, const USERS: usize> Reserved<TOKENS, USERS> {
             bounds: [Bound::NONE; USERS],
             reserve,
             number: 0,
-            closed: 0,
+            settled: 0,
+            failures: 0,
+            has_failed: false,
             stored_day: NOTHING,
             counts: ReserveCounts::ZERO,
         }
@@ -121,7 +133,9 @@ where
             bounds,
             reserve,
             number: 0,
-            closed: 0,
+            settled: 0,
+            failures: 0,
+            has_failed: false,
             stored_day: NOTHING,
             counts: ReserveCounts::ZERO,
         }
@@ -131,37 +145,31 @@ where
     /// not reserved: then a write comes first, and nothing is charged, though the calendar, the
     /// window's expiry and the block's end are as after a decision (O8).
     ///
-    /// A request that does not count daily, or that is refused, waits for no write. *O*(1) but for
-    /// two look-ups.
+    /// A request that does not count daily, or that is refused, waits for no write. One write serves
+    /// all who wait for it, also several of one user. *O*(1) but for two look-ups.
     pub fn check(&mut self, request: &Request, now: Now) -> Verdict {
-        let place = self.feed_for_daily(request, now);
-        if place.is_some() && self.limiter.calendar.is_lost() {
-            let decision = self.refuse_lost(request, now);
-            let due = place.filter(|&place| self.is_low(place));
-            return Verdict::Decided {
-                decision,
-                due: due.map(|_| self.due()),
-            };
-        }
-        if let Some(place) = place
-            && self.must_write(place, request, now)
-        {
-            return Verdict::WriteFirst(self.due());
-        }
-        let decision = self.limiter.check(request, now);
-        let is_due = place.is_some_and(|place| self.is_low(place));
-        Verdict::Decided {
-            decision,
-            due: if is_due { Some(self.due()) } else { None },
-        }
+        self.decide(request, now, Bound::ask_behind)
     }
 
-    /// Decides a request again whose write has come to an end: if its permits are still not reserved
-    /// it is refused `store_failed` (O8).
-    pub fn check_again(&mut self, request: &Request, now: Now) -> Decision {
-        match self.check(request, now) {
-            Verdict::Decided { decision, .. } => decision,
-            Verdict::WriteFirst(_) => self.refuse_for(request, Outage::StoreFailed),
+    /// Decides a request again whose write has come to an end. If that failed, and its permits are
+    /// not reserved, it is refused `store_failed` (O8). If it was stored and they are not reserved all
+    /// the same, since midnight lay between or others were quicker, another write comes first: so a
+    /// request is never refused for want of a storage that works.
+    ///
+    /// Call it once for each time that a write was told to come first, however the write went.
+    pub fn check_again(&mut self, request: &Request, now: Now) -> Verdict {
+        // Its demand is in the line already.
+        let verdict = self.decide(request, now, |bound, _, used, cost| bound.ask(used, cost));
+        let refuses = self.has_failed && self.reserve.on_failed_write == OnFailedWrite::Refuse;
+        match verdict {
+            Verdict::WriteFirst(_) if refuses => {
+                let place = self.daily_row(request).map(|(_, row)| row.user);
+                if let Some(bound) = place.and_then(|place| self.bound_mut(place)) {
+                    *bound = bound.leave(request.cost.get());
+                }
+                self.refuse_unstored(request)
+            }
+            verdict => verdict,
         }
     }
 
@@ -187,18 +195,19 @@ where
         let calendar = self.limiter.calendar;
         let refills = calendar.refills();
         let number = self.number.wrapping_add(1);
-        let bounds = self.bounds.as_ref();
+        let bounds = self.bounds.as_mut();
         let length =
             self.limiter
                 .write_image(key, number, buffer.as_mut(), now, |place, record| {
-                    let Some(bound) = bounds.get(math::to_index(place)) else {
+                    let Some(bound) = bounds.get_mut(math::to_index(place)) else {
                         return record;
                     };
                     if record.id == 0 || calendar.is_lost() {
                         return record;
                     }
-                    let bound = bound.settle(refills);
-                    let reach = bound.next(&policy.daily, &self.reserve, record.used);
+                    let settled = bound.settle(refills);
+                    let reach = settled.next(&policy.daily, &self.reserve, record.used);
+                    *bound = settled.draft(reach);
                     record.reserved_to(reach, &policy.daily, refills)
                 })?;
         self.number = number;
@@ -214,8 +223,12 @@ where
     /// *O*(users).
     pub fn stored<M: AsRef<[u8]>>(&mut self, draft: Draft<M>) {
         self.counts.stored = self.counts.stored.wrapping_add(1);
+        self.has_failed = false;
         self.stored_day = draft.day;
-        self.raise(&draft);
+        if draft.number > self.settled {
+            self.raise(&draft);
+            self.settle_drafts(draft.number);
+        }
     }
 
     /// Takes note that a draft could not be stored. Under [`OnFailedWrite::Refuse`] what needs its
@@ -223,9 +236,21 @@ where
     /// counted. *O*(users).
     pub fn failed<M: AsRef<[u8]>>(&mut self, draft: Draft<M>) {
         self.counts.failed = self.counts.failed.wrapping_add(1);
+        self.has_failed = true;
+        if draft.number <= self.settled {
+            return;
+        }
         if self.reserve.on_failed_write == OnFailedWrite::GoOn {
             let risen = self.raise(&draft);
             self.counts.unprotected_permits = self.counts.unprotected_permits.wrapping_add(risen);
+        }
+        self.failures = self.failures.wrapping_add(1);
+        if self.number.wrapping_sub(self.settled) == self.failures {
+            // None is under way any more, so the next one need not reach as far.
+            self.settle_drafts(self.number);
+            for bound in self.bounds.as_mut() {
+                *bound = bound.without_drafts();
+            }
         }
     }
 
@@ -248,7 +273,7 @@ where
         self.bounds.as_mut().fill(Bound::NONE);
         let draft = self.draft(key, buffer, now);
         // Earlier drafts may yet be said to be stored; they must not raise a bound again.
-        self.closed = self.number;
+        self.settle_drafts(self.number);
         draft
     }
 
@@ -269,7 +294,7 @@ where
         let image = Image::verify(image, key)?;
         let restored = self.limiter.take_over(&image, off_time, now)?;
         self.number = restored.number;
-        self.closed = restored.number;
+        self.settle_drafts(restored.number);
         let calendar = &self.limiter.calendar;
         self.stored_day = (calendar.day(), calendar.refills());
         Ok(restored)
@@ -354,27 +379,60 @@ where
         decision
     }
 
+    /// Decides a request, or has a write come first: then `ask` notes how far that has to reach.
+    fn decide(&mut self, request: &Request, now: Now, ask: Ask) -> Verdict {
+        let place = self.feed_for_daily(request, now);
+        if place.is_some() && self.limiter.calendar.is_lost() {
+            let decision = self.refuse_lost(request, now);
+            let due = place.filter(|&place| self.is_low(place));
+            return Verdict::Decided {
+                decision,
+                due: due.map(|_| self.due()),
+            };
+        }
+        if let Some(place) = place {
+            match self.reserve_for(place, request, now, ask) {
+                Covered::Yes => {}
+                Covered::AfterWrite => return Verdict::WriteFirst(self.due()),
+                Covered::Never => return self.refuse_unstored(request),
+            }
+        }
+        let decision = self.limiter.check(request, now);
+        let is_due = place.is_some_and(|place| self.is_low(place));
+        Verdict::Decided {
+            decision,
+            due: if is_due { Some(self.due()) } else { None },
+        }
+    }
+
+    fn refuse_unstored(&mut self, request: &Request) -> Verdict {
+        Verdict::Decided {
+            decision: self.refuse_for(request, Outage::StoreFailed),
+            due: None,
+        }
+    }
+
     /// Whether the request would be admitted beyond the bound. Then it notes how far the bound has
     /// to reach, and settles what O8 says a failed write leaves settled.
-    fn must_write(&mut self, place: u32, request: &Request, now: Now) -> bool {
+    fn reserve_for(&mut self, place: u32, request: &Request, now: Now, ask: Ask) -> Covered {
         let limiter = &mut self.limiter;
         let refills = limiter.calendar.refills();
         let Some(user) = limiter.users.get(place) else {
-            return false;
+            return Covered::Yes;
         };
         let used = user.day.settle(refills).used();
         let cost = request.cost.get();
-        let index = math::to_index(place);
-        let bound = self.bounds.as_mut().get_mut(index);
+        let bound = self.bounds.as_mut().get_mut(math::to_index(place));
         let settled = bound
             .as_ref()
             .map_or(Bound::NONE, |bound| bound.settle(refills));
         if settled.covers(used, cost) || !limiter.peek(request, now).is_admitted() {
-            return false;
+            return Covered::Yes;
         }
-        if let Some(bound) = bound {
-            *bound = settled.ask(used, cost);
-        }
+        let Some(bound) = bound else {
+            return Covered::Never;
+        };
+        *bound = ask(settled, &limiter.policy.daily, used, cost);
         if let Some(row) = request
             .token
             .and_then(|token| limiter.tokens.find_mut::<TokenRow>(token.as_u64()))
@@ -385,7 +443,7 @@ where
                 row.abuse = row.abuse.settle(at, rule);
             }
         }
-        true
+        Covered::AfterWrite
     }
 
     /// Whether a write is due beside a decision: a reserve is nearly used, or the stored calendar
@@ -413,11 +471,17 @@ where
         }
     }
 
+    /// From now on only drafts after this one raise bounds.
+    const fn settle_drafts(&mut self, number: u64) {
+        self.settled = number;
+        self.failures = 0;
+    }
+
     /// Raises the bounds to what the draft reserves; says by how many permits in all.
     fn raise<M: AsRef<[u8]>>(&mut self, draft: &Draft<M>) -> u64 {
         let refills = self.limiter.calendar.refills();
         let (_, drafted_refills) = draft.day;
-        if draft.number <= self.closed || drafted_refills != refills {
+        if drafted_refills != refills {
             return 0;
         }
         let mut all = 0_u64;
@@ -436,6 +500,18 @@ where
     fn bound_mut(&mut self, place: u32) -> Option<&mut Bound> {
         self.bounds.as_mut().get_mut(math::to_index(place))
     }
+}
+
+/// A way to note a demand: [`Bound::ask`] or [`Bound::ask_behind`].
+type Ask = fn(Bound, &DailyRule, u32, u32) -> Bound;
+
+/// Whether permits are reserved.
+enum Covered {
+    Yes,
+    /// Once an image is stored.
+    AfterWrite,
+    /// The user has no bound.
+    Never,
 }
 
 /// No calendar's day and refills: nothing is stored yet.

@@ -120,7 +120,7 @@ where
         number: u64,
         image: &mut [u8],
         now: Instant,
-        counted: impl Fn(u32, UserRecord) -> UserRecord,
+        mut counted: impl FnMut(u32, UserRecord) -> UserRecord,
     ) -> Result<usize, EncodeError> {
         let refills = self.calendar.refills();
         let header = Header {

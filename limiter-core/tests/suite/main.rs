@@ -5,6 +5,7 @@ mod exhaustive;
 mod lost;
 mod memory;
 mod metered;
+mod overlap;
 mod packed;
 mod power_loss;
 mod properties;

@@ -54,16 +54,19 @@ impl<const TOKENS: usize, const USERS: usize> Subject for Metered<TOKENS, USERS>
     }
 
     fn check(&mut self, request: &Request, now: Now) -> Decision {
-        match self.inner.check(request, now) {
-            Verdict::Decided { decision, due } => {
-                if due.is_some() {
-                    self.write(now);
+        let mut verdict = self.inner.check(request, now);
+        loop {
+            match verdict {
+                Verdict::Decided { decision, due } => {
+                    if due.is_some() {
+                        self.write(now);
+                    }
+                    return decision;
                 }
-                decision
-            }
-            Verdict::WriteFirst(_) => {
-                self.write(now);
-                self.inner.check_again(request, now)
+                Verdict::WriteFirst(_) => {
+                    self.write(now);
+                    verdict = self.inner.check_again(request, now);
+                }
             }
         }
     }

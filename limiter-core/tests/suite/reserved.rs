@@ -5,8 +5,8 @@ use core::num::NonZeroU32;
 use limiter_core::daily::DailyMode;
 use limiter_core::snapshot::Image;
 use limiter_core::{
-    Instant, Kind, Method, Now, OffTime, OnFailedWrite, OnLostState, Plan, Policy, Reason,
-    Registration, Request, Reserve, Reserved, TokenId, UnixTime, Verdict,
+    Decision, Instant, Kind, Method, Now, OffTime, OnFailedWrite, OnLostState, Plan, Policy,
+    Reason, Registration, Request, Reserve, Reserved, TokenId, UnixTime, Verdict,
 };
 
 use crate::metered::KEY;
@@ -80,6 +80,18 @@ fn check(device: &mut Device, request: &Request, at: Now) -> Seen {
             reason: decision.reason(),
             due: due.is_some(),
         },
+    }
+}
+
+/// What a second check decides, with no write between.
+fn check_again<const T: usize, const U: usize>(
+    device: &mut Reserved<T, U>,
+    request: &Request,
+    at: Now,
+) -> Decision {
+    match device.check_again(request, at) {
+        Verdict::Decided { decision, .. } => decision,
+        Verdict::WriteFirst(_) => panic!("another write"),
     }
 }
 
@@ -283,7 +295,7 @@ fn o8_a_failed_write_refuses_and_charges_nothing() {
         assert_eq!(check(&mut device, &post("a", 1), at), Seen::WriteFirst);
         let draft = device.draft(&KEY, vec![0; 204], at.monotonic()).unwrap();
         device.failed(draft);
-        let decision = device.check_again(&post("a", 1), at);
+        let decision = check_again(&mut device, &post("a", 1), at);
         assert_eq!(decision.reason(), Some(Reason::StoreFailed));
         assert_eq!(
             (decision.status(), decision.retry_after_ms()),
@@ -302,7 +314,7 @@ fn o8_a_failed_write_refuses_and_charges_nothing() {
     // The storage works again.
     assert_eq!(check(&mut device, &post("a", 1), at), Seen::WriteFirst);
     let _ = store(&mut device, at);
-    let decision = device.check_again(&post("a", 1), at);
+    let decision = check_again(&mut device, &post("a", 1), at);
     assert_eq!(
         decision
             .quota()
@@ -340,7 +352,7 @@ fn r2_going_on_unprotected_is_counted() {
             asked += 1;
             let draft = device.draft(&KEY, vec![0; 204], at.monotonic()).unwrap();
             device.failed(draft);
-            assert!(device.check_again(&post("a", 1), at).is_admitted());
+            assert!(check_again(&mut device, &post("a", 1), at).is_admitted());
         }
     }
     assert_eq!(asked, 3, "once for each four permits");
@@ -384,9 +396,7 @@ fn r2_a_row_that_is_taken_over_brings_no_reserve() {
     ));
     let draft = device.draft(&KEY, vec![0; 124], Instant::ZERO).unwrap();
     device.stored(draft);
-    let receipt = device
-        .check_again(&post("a", 1), now(0, NOON))
-        .into_receipt();
+    let receipt = check_again(&mut device, &post("a", 1), now(0, NOON)).into_receipt();
     device.refund(receipt.unwrap(), now(0, NOON));
     // Nothing is used any more, but 4 permits are reserved.
     register(&mut device, "b", 60_000);
@@ -451,11 +461,7 @@ fn d3_a_day_that_may_go_beyond_the_limit_is_a_strike_in_the_image() {
         let image = Image::verify(draft.bytes(), &KEY).unwrap();
         strikes.extend(image.users().map(|user| user.strikes.count()));
         device.stored(draft);
-        assert!(
-            device
-                .check_again(&post("a", 1), now(0, NOON))
-                .is_admitted()
-        );
+        assert!(check_again(&mut device, &post("a", 1), now(0, NOON)).is_admitted());
     }
     assert_eq!(strikes, [0, 0, 1]);
 }
@@ -473,7 +479,7 @@ fn d3_what_was_used_in_advisory_mode_is_no_strike_in_the_last_image() {
     for _ in 0..2 {
         if check(&mut device, &post("a", 1), at) == Seen::WriteFirst {
             store(&mut device, at);
-            assert!(device.check_again(&post("a", 1), at).is_admitted());
+            assert!(check_again(&mut device, &post("a", 1), at).is_admitted());
         }
     }
     let fair_use = DailyMode::FairUse {
@@ -490,9 +496,148 @@ fn d3_what_was_used_in_advisory_mode_is_no_strike_in_the_last_image() {
 }
 
 #[test]
-fn a_reserve_takes_12_bytes_a_user_and_a_fixed_rest() {
-    let rest = size_of::<Reserved<1, 1>>() - size_of::<limiter_core::Limiter<1, 1>>() - 12;
-    assert!(rest <= 80, "{rest}");
+fn a_reserve_takes_16_bytes_a_user_and_a_fixed_rest() {
+    let rest = size_of::<Reserved<1, 1>>() - size_of::<limiter_core::Limiter<1, 1>>() - 16;
+    assert!(rest <= 96, "{rest}");
     let all = size_of::<Reserved<32, 16>>() - size_of::<limiter_core::Limiter<32, 16>>();
-    assert!(all <= 12 * 16 + rest);
+    assert!(all <= 16 * 16 + rest);
+}
+
+/// A second draft had a lower bound than one under way, after a refund, and became the newest image.
+#[test]
+fn r2_a_draft_is_never_below_the_bound_of_one_still_under_way() {
+    let (mut device, at) = (device(10_000, ahead(100)), now(0, NOON));
+    assert_eq!(check(&mut device, &post("a", 100), at), Seen::WriteFirst);
+    let _ = store(&mut device, at);
+    let used = check_again(&mut device, &post("a", 100), at);
+    let first = device.draft(&KEY, vec![0; 204], at.monotonic()).unwrap();
+    assert_eq!(bound(first.bytes(), "a"), Some(200));
+    let back = device.refund(used.into_receipt().unwrap(), at);
+    assert_eq!(back.daily, 100);
+    let second = device.draft(&KEY, vec![0; 204], at.monotonic()).unwrap();
+    let newest = second.bytes().to_vec();
+    device.stored(first);
+    device.stored(second);
+    let mut handed_out = 0;
+    while check(&mut device, &post("a", 1), at) != Seen::WriteFirst {
+        handed_out += 1;
+    }
+    assert_eq!(handed_out, 200);
+    // The power fails: what was handed out is used.
+    let mut after = self::device(10_000, ahead(100));
+    after
+        .restore(&KEY, &newest, OffTime::Trust, Instant::ZERO)
+        .unwrap();
+    let quota = after.peek(&post("a", 1), at).quota();
+    assert_eq!(quota.and_then(|quota| quota.daily_left), Some(9_799));
+}
+
+/// A user whose row went to another one and who came back to it got the reserve of a draft from
+/// before, which the newest image did not hold any more.
+#[test]
+fn r2_a_draft_from_before_a_row_was_another_users_raises_no_bound() {
+    let mut device = Reserved::<2, 1>::new(policy(1_000), ahead(100));
+    let at = |ms| now(ms, NOON);
+    let register = |device: &mut Reserved<2, 1>, name: &str, ms| {
+        let user = Registration::new(KEY.user(name.as_bytes()), Kind::ApiToken, Plan::new(0));
+        device.register(token(name), user, at(ms)).unwrap();
+    };
+    register(&mut device, "a", 0);
+    let verdict = device.check(&post("a", 100), at(0));
+    assert!(matches!(verdict, Verdict::WriteFirst(_)));
+    let draft = device.draft(&KEY, vec![0; 124], Instant::ZERO).unwrap();
+    device.stored(draft);
+    let used = check_again(&mut device, &post("a", 100), at(0));
+    let first = device.draft(&KEY, vec![0; 124], Instant::ZERO).unwrap();
+    device.refund(used.into_receipt().unwrap(), at(0));
+    register(&mut device, "b", 60_000);
+    register(&mut device, "a", 120_000);
+    let verdict = device.check(&post("a", 1), at(120_000));
+    assert!(matches!(verdict, Verdict::WriteFirst(_)));
+    let second = device.draft(&KEY, vec![0; 124], Instant::ZERO).unwrap();
+    let reserved = bound(second.bytes(), "a");
+    device.stored(first);
+    // The image that is stored does hold 200 for it. The next one will not.
+    let verdict = device.check_again(&post("a", 1), at(120_000));
+    assert!(matches!(verdict, Verdict::WriteFirst(_)));
+    device.stored(second);
+    let mut handed_out = 0;
+    while let Verdict::Decided { .. } = device.check(&post("a", 1), at(120_000)) {
+        handed_out += 1;
+    }
+    assert_eq!(Some(handed_out), reserved);
+}
+
+/// The bound took the larger demand of two that waited, and the second one got `store_failed`.
+#[test]
+fn o8_two_tokens_of_one_user_that_wait_for_one_write_are_both_served_by_it() {
+    for cost in [60, 1] {
+        let (mut device, at) = (device(1_000, ahead(cost)), now(0, NOON));
+        let user = Registration::new(KEY.user(b"a"), Kind::ApiToken, Plan::new(0));
+        device.register(token("a2"), user, at).unwrap();
+        let requests = ["a", "a2"].map(|name| post(name, cost));
+        for request in &requests {
+            assert_eq!(check(&mut device, request, at), Seen::WriteFirst);
+        }
+        assert_eq!(bound(&store(&mut device, at), "a"), Some(2 * cost));
+        for request in &requests {
+            assert!(check_again(&mut device, request, at).is_admitted());
+        }
+    }
+}
+
+#[test]
+fn o8_requests_that_were_refused_leave_the_line() {
+    let (mut device, at) = (device(1_000, ahead(10)), now(0, NOON));
+    for _ in 0..100 {
+        assert_eq!(check(&mut device, &post("a", 7), at), Seen::WriteFirst);
+        let draft = device.draft(&KEY, vec![0; 204], at.monotonic()).unwrap();
+        device.failed(draft);
+        let decision = check_again(&mut device, &post("a", 7), at);
+        assert_eq!(decision.reason(), Some(Reason::StoreFailed));
+    }
+    assert_eq!(check(&mut device, &post("a", 7), at), Seen::WriteFirst);
+    assert_eq!(bound(&store(&mut device, at), "a"), Some(10));
+}
+
+#[test]
+fn r2_a_line_of_requests_ends_at_the_daily_limit() {
+    let (mut device, at) = (device(10, ahead(4)), now(0, NOON));
+    for _ in 0..3 {
+        assert_eq!(check(&mut device, &post("a", 4), at), Seen::WriteFirst);
+    }
+    assert_eq!(bound(&store(&mut device, at), "a"), Some(10));
+}
+
+/// It was refused `store_failed`, though the image was stored.
+#[test]
+fn o8_midnight_between_a_draft_and_the_second_check_takes_another_write_and_refuses_nobody() {
+    let (mut device, at) = (device(10, ahead(4)), now(0, NOON));
+    assert_eq!(check(&mut device, &post("a", 1), at), Seen::WriteFirst);
+    let _ = store(&mut device, at);
+    let next = now(1, NOON + DAY_S);
+    let verdict = device.check_again(&post("a", 1), next);
+    assert!(matches!(verdict, Verdict::WriteFirst(_)));
+    let _ = store(&mut device, next);
+    let decision = check_again(&mut device, &post("a", 1), next);
+    assert_eq!(decision.quota().and_then(|quota| quota.daily_left), Some(9));
+}
+
+/// It was told to write again and again.
+#[test]
+fn a_user_without_a_bound_is_refused_without_a_write() {
+    use limiter_core::{ReservedIn, TokenRow, UserRow};
+    let (mut tokens, mut users) = ([TokenRow::VACANT; 1], [UserRow::VACANT; 1]);
+    let (policy, reserve) = (policy(10), ahead(4));
+    let mut device = ReservedIn::with_rows(policy, reserve, &mut tokens[..], &mut users[..], []);
+    let user = Registration::new(KEY.user(b"a"), Kind::ApiToken, Plan::new(0));
+    device.register(token("a"), user, now(0, NOON)).unwrap();
+    let Verdict::Decided {
+        decision,
+        due: None,
+    } = device.check(&post("a", 1), now(0, NOON))
+    else {
+        panic!("a write would not help");
+    };
+    assert_eq!(decision.reason(), Some(Reason::StoreFailed));
 }

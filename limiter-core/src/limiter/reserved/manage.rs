@@ -40,14 +40,18 @@ where
         registration: Registration,
         now: Now,
     ) -> Result<Registered, RegisterError> {
-        let evicted = self.limiter.counts.evicted_users;
+        let user = registration.user.as_u64();
+        let is_new = self.limiter.users.position(user).is_none();
         let registered = self.limiter.register(token, registration, now)?;
-        if self.limiter.counts.evicted_users != evicted {
-            // The row was another user's. His reserve is not for the new one.
-            let place = self.limiter.users.position(registration.user.as_u64());
-            if let Some(bound) = place.and_then(|place| self.bound_mut(place)) {
-                *bound = Bound::NONE;
-            }
+        let place = self.limiter.users.position(user).filter(|_| is_new);
+        if let Some(bound) = place.and_then(|place| self.bound_mut(place))
+            && *bound != Bound::NONE
+        {
+            // The row was another user's, whose reserve is not for the new one. Images under way
+            // are of that user, who may come back to this row, so they raise no bound any more:
+            // those who wait for one are told to have another written.
+            *bound = Bound::NONE;
+            self.settle_drafts(self.number);
         }
         Ok(registered)
     }

@@ -251,29 +251,32 @@ impl World {
         self.pass(3); // another window
         let token = KEY.token(USERS[user].as_bytes());
         let request = Request::new(token, Method::Post).with_cost(NonZeroU32::new(cost).unwrap());
-        let verdict = self.device.check(&request, self.now());
+        let mut verdict = self.device.check(&request, self.now());
         if let Verdict::Decided { decision, .. } = &verdict {
             self.count(user, cost, decision);
         }
         self.finish(faults)?;
-        match verdict {
-            Verdict::Decided { due: Some(_), .. } if self.setting.writes != Writes::Never => {
-                self.begin(false);
-                if self.setting.writes == Writes::AtOnce {
-                    self.finish(faults)?;
-                }
+        if matches!(verdict, Verdict::WriteFirst(_)) {
+            self.begin(false);
+            let is_stored = self.finish(faults)?;
+            verdict = self.device.check_again(&request, self.now());
+            let Verdict::Decided { decision, .. } = &verdict else {
+                unreachable!("one write is enough")
+            };
+            if is_stored {
+                assert!(decision.is_admitted(), "its permits were stored");
+            } else if !decision.is_admitted() {
+                assert_eq!(decision.reason(), Some(Reason::StoreFailed));
             }
-            Verdict::Decided { .. } => {}
-            Verdict::WriteFirst(_) => {
-                self.begin(false);
-                let is_stored = self.finish(faults)?;
-                let decision = self.device.check_again(&request, self.now());
-                if is_stored {
-                    assert!(decision.is_admitted(), "its permits were stored");
-                } else if !decision.is_admitted() {
-                    assert_eq!(decision.reason(), Some(Reason::StoreFailed));
-                }
-                self.count(user, cost, &decision);
+            self.count(user, cost, decision);
+            return Ok(());
+        }
+        if matches!(verdict, Verdict::Decided { due: Some(_), .. })
+            && self.setting.writes != Writes::Never
+        {
+            self.begin(false);
+            if self.setting.writes == Writes::AtOnce {
+                self.finish(faults)?;
             }
         }
         Ok(())

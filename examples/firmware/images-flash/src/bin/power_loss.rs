@@ -150,17 +150,19 @@ impl Device {
         console: &mut Console,
     ) -> Result<(Decision, Option<WriteDue>), Failure> {
         let now = self.clock.now();
-        let verdict = self.limiter.check(request, now);
+        let mut verdict = self.limiter.check(request, now);
         let refills = self.limiter.limiter().calendar().refills();
         if refills != self.refills {
             self.refills = refills;
             writeln!(console, "d {refills} {}", self.clock.millis)?;
         }
-        match verdict {
-            Verdict::Decided { decision, due } => Ok((decision, due)),
-            Verdict::WriteFirst(_) => {
-                self.save(console)?;
-                Ok((self.limiter.check_again(request, now), None))
+        loop {
+            match verdict {
+                Verdict::Decided { decision, due } => return Ok((decision, due)),
+                Verdict::WriteFirst(_) => {
+                    self.save(console)?;
+                    verdict = self.limiter.check_again(request, now);
+                }
             }
         }
     }

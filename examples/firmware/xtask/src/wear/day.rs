@@ -97,16 +97,19 @@ impl<const USERS: usize> Device<USERS> {
     /// Admits a write of a user, and makes the writes that are due for it, before or after.
     fn post(&mut self, user: usize, ms: u64) {
         let request = Request::new(KEY.token(&name(user)), Method::Post);
-        let decision = match self.limiter.check(&request, at(ms)) {
-            Verdict::Decided { decision, due } => {
-                if due.is_some() {
-                    self.write(ms);
+        let mut verdict = self.limiter.check(&request, at(ms));
+        let decision = loop {
+            match verdict {
+                Verdict::Decided { decision, due } => {
+                    if due.is_some() {
+                        self.write(ms);
+                    }
+                    break decision;
                 }
-                decision
-            }
-            Verdict::WriteFirst(_) => {
-                self.write(ms);
-                self.limiter.check_again(&request, at(ms))
+                Verdict::WriteFirst(_) => {
+                    self.write(ms);
+                    verdict = self.limiter.check_again(&request, at(ms));
+                }
             }
         };
         assert!(decision.is_admitted(), "user {user} at {ms}: {decision:?}");
