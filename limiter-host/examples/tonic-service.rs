@@ -1,7 +1,8 @@
 //! A gRPC service by tonic behind the limiter.
 //!
-//! A refused call never reaches the service: the client sees HTTP 429, 403 or 401, which gRPC has as
-//! the codes `Unavailable`, `PermissionDenied` and `Unauthenticated`.
+//! A refused call never reaches the service. The client gets the code `ResourceExhausted` over a
+//! limit, `PermissionDenied` while it is blocked, `Unauthenticated` without a known token, with the
+//! quota and the time to wait as metadata.
 
 use limiter_host::core::{HashKey, Kind, Method, Plan, Policy, Registration};
 use limiter_host::middleware::Head;

@@ -9,24 +9,63 @@
 //! 3. Refused: the answer of SPEC 7, and the inner service never hears of it. Admitted: the inner
 //!    service's answer, with the quota headers.
 //!
-//! A webhook needs no credential and gets no headers (O1). A request that shows two different
-//! credentials is answered 400 without a decision.
+//! A webhook needs no credential and gets no headers (O1), and neither does a request that is exempt:
+//! a CORS preflight by default ([`LimiterLayer::exempt_preflight`]), and any other that
+//! [`LimiterLayer::exempt`] names. A request that shows two different credentials is answered 400
+//! without a decision.
+//!
+//! # gRPC
+//!
+//! A call, known by the content type `application/grpc` or `application/grpc-web`, is refused as its
+//! clients understand it: HTTP status 200, no body, and in the head
+//!
+//! | refusal | `grpc-status` |
+//! |---|---|
+//! | 429 | 8, `RESOURCE_EXHAUSTED` |
+//! | 403 | 7, `PERMISSION_DENIED` |
+//! | 401 | 16, `UNAUTHENTICATED` |
+//! | 503 | 14, `UNAVAILABLE` |
+//! | 400 | 3, `INVALID_ARGUMENT` |
+//!
+//! with a `grpc-message`. All other headers of the refusal are there too, which the client has as
+//! metadata, and where there is a `retry-after`, `grpc-status-details-bin` has the same time as a
+//! `google.rpc.RetryInfo`. A browser's gRPC-Web client reads what the CORS configuration exposes:
+//! let it expose `grpc-status`, `grpc-message` and the quota headers.
+//!
+//! # Several layers
+//!
+//! One layer may stand around another: one for each address outside, say, and one for each token
+//! inside. A request is then charged by each that it comes to, from the outside in.
+//!
+//! - Of a refusal the headers of the layer that refused stand, whatever others are around it: they
+//!   are the numbers of the limit that refused. A layer knows such an answer by its [`Refusal`].
+//! - Of an admitted request the headers of the outermost layer stand, all of them or none. To show
+//!   those of a layer further in, say [`quota_headers(false)`](LimiterLayer::quota_headers) to the
+//!   ones around it.
+//! - What an outer layer has charged for a request that an inner one refused stays charged, unless
+//!   [`LimiterLayer::refund_on`] gives it back.
 
 mod body;
 mod credential;
 mod fields;
 mod future;
+mod grpc;
 mod head;
+mod refusal;
 mod response;
 mod service;
+mod settings;
 
 pub use self::body::{Answers, LimitedBody, OwnBody, SameBody};
 pub use self::credential::{ConflictingCredentials, credential};
 pub use self::future::LimitedFuture;
 pub use self::head::Head;
+pub use self::refusal::Refusal;
 pub use self::service::Limited;
 
+use self::settings::Settings;
 use crate::clock::{SharedClock, Stopwatch};
+use http::StatusCode;
 use limiter_core::http::Style;
 use limiter_core::{Decision, HashKey, Method, Origin, Request};
 use std::borrow::Cow;
@@ -73,22 +112,7 @@ impl<D> LimiterLayer<D> {
     #[must_use]
     pub fn new(limiter: Arc<D>, key: HashKey, clock: SharedClock) -> Self {
         Self {
-            settings: Arc::new(Settings {
-                limiter,
-                key,
-                clock,
-                credential: None,
-                origin: None,
-                cost: None,
-                method: None,
-                hook: None,
-                stopwatch: None,
-                style: Style::PAGE,
-                quota_headers: true,
-                jitter_s: 0,
-                shadow: false,
-                refund: false,
-            }),
+            settings: Arc::new(Settings::new(limiter, key, clock)),
             answers: PhantomData,
         }
     }
@@ -113,6 +137,45 @@ impl<D, A> LimiterLayer<D, A> {
     #[must_use]
     pub fn origin(mut self, of: impl Fn(&Head<'_>) -> Origin + Send + Sync + 'static) -> Self {
         self.change().origin = Some(Arc::new(of));
+        self
+    }
+
+    /// Lets the requests for which `exempt` holds through, whatever the limits: those of a health
+    /// check, say. They need no credential, are charged nothing, get no quota headers, and are
+    /// decided as of origin `webhook` (O1). It adds to what was exempt before.
+    ///
+    /// ```
+    /// # use limiter_host::core::{HashKey, Policy};
+    /// # use limiter_host::{LimiterLayer, Locked, SharedClock};
+    /// # let limiter = std::sync::Arc::new(Locked::new(Policy::pipedrive(), 8, 8));
+    /// # let (key, clock) = (HashKey::new([7; 16]), SharedClock::system());
+    /// let layer = LimiterLayer::new(limiter, key, clock)
+    ///     .exempt(|head| matches!(head.uri.path(), "/healthz" | "/readyz"));
+    /// # let _ = layer;
+    /// ```
+    ///
+    /// Compare whole paths, or use [`PathOrigins`](crate::PathOrigins): what a prefix lets through,
+    /// `/health/../v1`, a service may read as another path.
+    #[must_use]
+    pub fn exempt(mut self, exempt: impl Fn(&Head<'_>) -> bool + Send + Sync + 'static) -> Self {
+        let settings = self.change();
+        settings.exempt = Some(match settings.exempt.take() {
+            None => Arc::new(exempt),
+            Some(first) => Arc::new(move |head: &Head<'_>| first(head) || exempt(head)),
+        });
+        self
+    }
+
+    /// Turns the exemption of CORS preflight requests off, or on again; it is on by default.
+    ///
+    /// A browser sends one before a request to another origin: `OPTIONS` with `Origin` and
+    /// `Access-Control-Request-Method`. It never carries a credential, so it would be refused, and
+    /// the request that it asks for would never be sent. All such requests reach the service,
+    /// unlimited: put a CORS layer around this one, which answers them itself, or turn this off
+    /// where no browser calls.
+    #[must_use]
+    pub fn exempt_preflight(mut self, exempt: bool) -> Self {
+        self.change().exempt_preflight = exempt;
         self
     }
 
@@ -185,11 +248,40 @@ impl<D, A> LimiterLayer<D, A> {
         self
     }
 
-    /// Whether the permits of a request go back (P2) when the service answers with a status of 500
+    /// Gives the permits of a request back (P2), or not, when the service answers with a status of 500
     /// or above, or fails. The headers of that answer are those of the decision, before the refund.
+    ///
+    /// The status of a gRPC answer is what its `grpc-status` stands for, as the codes are mapped to
+    /// HTTP in `google/rpc/code.proto`, if that is in the head, as it is where a call fails before
+    /// its first message.
     #[must_use]
     pub fn refund_on_5xx(mut self, refund: bool) -> Self {
-        self.change().refund = refund;
+        self.change().refund_5xx = refund;
+        self
+    }
+
+    /// Gives the permits of a request back (P2) when the service answers with one of these statuses;
+    /// a service that fails counts as 500. It adds to [`LimiterLayer::refund_on_5xx`], which says how
+    /// gRPC is read.
+    ///
+    /// Around another layer it gives back what this one took for a request that the other refused:
+    ///
+    /// ```
+    /// use http::StatusCode;
+    /// # use limiter_host::core::{HashKey, Policy};
+    /// # use limiter_host::{LimiterLayer, Locked, SharedClock};
+    /// # let limiter = std::sync::Arc::new(Locked::new(Policy::pipedrive(), 8, 8));
+    /// # let (key, clock) = (HashKey::new([7; 16]), SharedClock::system());
+    /// let by_address = LimiterLayer::new(limiter, key, clock)
+    ///     .refund_on(|status| status == StatusCode::TOO_MANY_REQUESTS);
+    /// # let _ = by_address;
+    /// ```
+    #[must_use]
+    pub fn refund_on(
+        mut self,
+        statuses: impl Fn(StatusCode) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.change().refund_on = Some(Arc::new(statuses));
         self
     }
 
@@ -268,49 +360,6 @@ pub struct Event<'a> {
     /// From when the layer got the request to the decision, waiting included; if
     /// [`LimiterLayer::time_decisions`] asked for it.
     pub took: Option<Duration>,
-}
-
-type Find<T> = Arc<dyn for<'a> Fn(&Head<'a>) -> T + Send + Sync>;
-type FindCredential = Arc<
-    dyn for<'a> Fn(&Head<'a>) -> Result<Option<Cow<'a, [u8]>>, ConflictingCredentials>
-        + Send
-        + Sync,
->;
-type Hook = Arc<dyn for<'a> Fn(&Event<'a>) + Send + Sync>;
-
-/// What a layer was told; its services share one.
-struct Settings<D> {
-    limiter: Arc<D>,
-    key: HashKey,
-    clock: SharedClock,
-    credential: Option<FindCredential>,
-    origin: Option<Find<Origin>>,
-    cost: Option<Find<NonZeroU32>>,
-    method: Option<Find<Method>>,
-    hook: Option<Hook>,
-    stopwatch: Option<Stopwatch>,
-    style: Style,
-    quota_headers: bool,
-    jitter_s: u32,
-    shadow: bool,
-    refund: bool,
-}
-
-impl<D> Clone for Settings<D> {
-    fn clone(&self) -> Self {
-        Self {
-            limiter: Arc::clone(&self.limiter),
-            key: self.key.clone(),
-            clock: self.clock.clone(),
-            credential: self.credential.clone(),
-            origin: self.origin.clone(),
-            cost: self.cost.clone(),
-            method: self.method.clone(),
-            hook: self.hook.clone(),
-            stopwatch: self.stopwatch.clone(),
-            ..*self
-        }
-    }
 }
 
 #[cfg(test)]

@@ -80,7 +80,9 @@ impl<B> LimitedBody<B> {
     }
 
     const fn refusal(text: &'static str) -> Self {
-        let kind = Kind::Refusal { text: Some(text) };
+        // No text is no frame: a body that has ended before it begins.
+        let text = if text.is_empty() { None } else { Some(text) };
+        let kind = Kind::Refusal { text };
         Self { kind }
     }
 }

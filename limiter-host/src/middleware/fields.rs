@@ -7,8 +7,11 @@
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use limiter_core::Quota;
 
-/// Puts the headers of H1 into the map, in the place of any that are there.
+/// Puts the headers of H1 into the map, in the place of all that are there.
 pub(super) fn write_quota(into: &mut HeaderMap, quota: &Quota) {
+    if quota.daily_left.is_none() && !into.is_empty() {
+        into.remove(DAILY_LEFT);
+    }
     into.reserve(4);
     into.insert(LIMIT, value(quota.limit));
     into.insert(REMAINING, value(quota.remaining));
@@ -150,6 +153,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.append(LIMIT, value(1));
         headers.append(LIMIT, value(2));
+        headers.append(DAILY_LEFT, value(3));
         let quota = Quota {
             limit: 3,
             remaining: 2,

@@ -4,10 +4,11 @@
 //! room for it in every future otherwise. So it costs nothing where nothing waits, and one
 //! allocation where a look-up or another machine is waited for.
 
-use super::Settings;
 use super::body::{Answers, OwnBody};
 use super::fields::write_quota;
+use super::refusal::is_refusal;
 use super::service::Verdict;
+use super::settings::Settings;
 use crate::awaited::DecideAsync;
 use crate::clock::Started;
 use http::{Request, Response};
@@ -145,7 +146,9 @@ impl<D: DecideAsync> Report<D> {
     #[inline]
     fn finish<R, E>(&mut self, answer: &mut Result<Response<R>, E>) -> Option<D::GivingBack> {
         match (self, answer) {
-            (Self::Quota(quota), Ok(response)) => write_quota(response.headers_mut(), quota),
+            (Self::Quota(quota), Ok(response)) if !is_refusal(response) => {
+                write_quota(response.headers_mut(), quota);
+            }
             (Self::Whole(decided, settings), answer) => return settings.finish(decided, answer),
             _ => {}
         }
@@ -188,7 +191,7 @@ where
                     let (mut inner, request) = deciding.held.take().expect(AGAIN);
                     let (asked, started) = deciding.asked;
                     let settings = &*deciding.settings;
-                    match settings.conclude(asked, decided.borrow(), *started) {
+                    match settings.conclude(asked, decided.borrow(), *started, request.headers()) {
                         Verdict::Pass => State::Passed {
                             future: inner.call(request),
                             report: Report::of(decided, settings),

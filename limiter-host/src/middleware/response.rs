@@ -1,42 +1,49 @@
 //! Decisions as `http` responses (SPEC 7): the core renders, this file puts it into types.
 
-use super::Settings;
 use super::fields::{value, write_quota};
+use super::grpc;
+use super::refusal::{Refusal, is_refusal};
+use super::settings::Settings;
 use crate::awaited::DecideAsync;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
-use limiter_core::http::{Style, body, headers, seconds};
+use limiter_core::http::{body, headers, seconds};
 use limiter_core::{Decision, Policy, Reason, TokenId};
 
 impl<D: DecideAsync> Settings<D> {
-    /// The answer to a refused request.
+    /// The answer to a refused request with these headers.
     pub(super) fn refusal(
         &self,
         decision: &Decision,
         token: Option<TokenId>,
+        request: &HeaderMap,
     ) -> Response<&'static str> {
         let policy = self.policy_to_write();
-        let body = body(decision, &policy, self.style);
-        let text = body.map_or("", |body| body.text);
-        let mut response = Response::new(text);
         // OK because every reason's status is a status.
         let status = decision.status().map(StatusCode::from_u16);
-        *response.status_mut() = status.and_then(Result::ok).unwrap_or_default();
-        if let Some(body) = body {
-            let content_type = HeaderValue::from_static(body.content_type);
-            response.headers_mut().insert(CONTENT_TYPE, content_type);
-        }
+        let status = status.and_then(Result::ok).unwrap_or_default();
+        let wait_s = self.retry_after_s(decision, token);
+        let mut response = match grpc::content_type(request) {
+            Some(content_type) => grpc::refusal(content_type, grpc::status(status), wait_s),
+            None => match body(decision, &policy, self.style) {
+                Some(body) => plain(status, body.content_type, body.text),
+                None => Response::default(),
+            },
+        };
+        let refusal = Refusal::new(status, decision.reason());
+        response.extensions_mut().insert(refusal);
         self.write_headers(response.headers_mut(), decision, &policy);
-        if let Some(wait) = self.retry_after_s(decision, token) {
-            response.headers_mut().insert(RETRY_AFTER, value(wait));
+        if let Some(wait_s) = wait_s {
+            response.headers_mut().insert(RETRY_AFTER, value(wait_s));
         }
         response
     }
 
-    /// Puts the quota headers onto the service's answer, in the place of its own.
-    pub(super) fn report(&self, headers: &mut HeaderMap, decision: &Decision) {
-        if decision.quota().is_some() {
-            self.write_headers(headers, decision, &self.policy_to_write());
+    /// Puts the quota headers onto the service's answer, in the place of those that are there, unless
+    /// another limiter behind this one has refused: its numbers stand.
+    pub(super) fn report<R>(&self, answer: &mut Response<R>, decision: &Decision) {
+        if decision.quota().is_some() && !is_refusal(answer) {
+            self.write_headers(answer.headers_mut(), decision, &self.policy_to_write());
         }
     }
 
@@ -75,20 +82,34 @@ impl<D: DecideAsync> Settings<D> {
     /// The policy that the core wants for rendering; only what newer standards add looks at it, so
     /// the limiter is not asked for nothing.
     fn policy_to_write(&self) -> Policy {
-        if self.style == Style::PAGE {
-            const { Policy::pipedrive() }
-        } else {
+        if self.style.ietf_fields || self.style.problem_json {
             self.limiter.current_policy()
+        } else {
+            const { Policy::pipedrive() }
         }
     }
 }
 
-/// The answer to a request that shows two credentials.
-pub(super) fn conflict() -> Response<&'static str> {
-    let mut response = Response::new(CONFLICT_BODY);
-    *response.status_mut() = StatusCode::BAD_REQUEST;
-    let json = HeaderValue::from_static("application/json");
-    response.headers_mut().insert(CONTENT_TYPE, json);
+/// The answer to a request with these headers that shows two credentials.
+pub(super) fn conflict(request: &HeaderMap) -> Response<&'static str> {
+    let status = StatusCode::BAD_REQUEST;
+    let mut response = match grpc::content_type(request) {
+        Some(content_type) => grpc::refusal(content_type, grpc::status(status), None),
+        None => plain(status, "application/json", CONFLICT_BODY),
+    };
+    response.extensions_mut().insert(Refusal::new(status, None));
+    response
+}
+
+fn plain(
+    status: StatusCode,
+    content_type: &'static str,
+    text: &'static str,
+) -> Response<&'static str> {
+    let mut response = Response::new(text);
+    *response.status_mut() = status;
+    let content_type = HeaderValue::from_static(content_type);
+    response.headers_mut().insert(CONTENT_TYPE, content_type);
     response
 }
 

@@ -4,11 +4,11 @@ use super::credential::{ConflictingCredentials, credential};
 use super::future::{LimitedFuture, Report};
 use super::head::Head;
 use super::response::conflict;
-use super::{Answers, Event, OwnBody, Settings};
+use super::settings::Settings;
+use super::{Answers, Event, OwnBody};
 use crate::awaited::{DecideAsync, Step};
 use crate::clock::{Started, Stopwatch};
-use http::{Request, Response};
-use limiter_core::http::Style;
+use http::{HeaderMap, Request, Response};
 use limiter_core::{Method, Origin, Outage};
 use std::borrow::{Borrow as _, Cow};
 use std::fmt;
@@ -70,9 +70,13 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let started = self.settings.stopwatch.as_ref().map(Stopwatch::start);
         match self.settings.ask(&Head::of(&request)) {
-            Err(ConflictingCredentials) => LimitedFuture::refused(conflict()),
+            Err(ConflictingCredentials) => LimitedFuture::refused(conflict(request.headers())),
             Ok((asked, Step::Done(decided))) => {
-                match self.settings.conclude(&asked, decided.borrow(), started) {
+                let headers = request.headers();
+                match self
+                    .settings
+                    .conclude(&asked, decided.borrow(), started, headers)
+                {
                     Verdict::Pass => {
                         let future = self.inner.call(request);
                         LimitedFuture::passed(future, Report::of(decided, &self.settings))
@@ -106,7 +110,7 @@ impl<D: DecideAsync> Settings<D> {
     /// Finds out what is asked for, and asks the limiter.
     #[inline]
     fn ask(&self, head: &Head<'_>) -> Result<Asked<D>, ConflictingCredentials> {
-        let origin = self.origin.as_ref().map_or(Origin::Api, |of| of(head));
+        let origin = self.origin_of(head);
         let shown = self.shown(head, origin)?;
         let request = limiter_core::Request {
             token: shown.as_deref().map(|shown| self.key.token(shown)),
@@ -124,13 +128,14 @@ impl<D: DecideAsync> Settings<D> {
         Ok((request, step))
     }
 
-    /// Tells the hook, and answers a request that does not pass.
+    /// Calls the hook, and answers a request, with these headers, that does not pass.
     #[inline]
     pub(super) fn conclude(
         &self,
         request: &limiter_core::Request,
         decision: &limiter_core::Decision,
         started: Option<Started>,
+        headers: &HeaderMap,
     ) -> Verdict {
         let passes = decision.is_admitted() || self.shadow;
         if let Some(hook) = &self.hook {
@@ -145,7 +150,7 @@ impl<D: DecideAsync> Settings<D> {
         if passes {
             Verdict::Pass
         } else {
-            Verdict::Answer(self.refusal(decision, request.token))
+            Verdict::Answer(self.refusal(decision, request.token, headers))
         }
     }
 
@@ -168,27 +173,17 @@ impl<D: DecideAsync> Settings<D> {
         }
     }
 
-    /// Whether nothing but the page's own headers is left to do when the service has answered.
-    pub(super) fn is_plain(&self) -> bool {
-        !self.refund && self.style == Style::PAGE
-    }
-
-    /// Reports on the service's answer, and gives back what a failed request took, if that is
-    /// wanted; the refund, if it takes time.
+    /// Reports on the service's answer, and gives permits back where the settings say so; the refund,
+    /// if it takes time.
     pub(super) fn finish<R, E>(
         &self,
         decided: &mut Option<D::Decided>,
         answer: &mut Result<Response<R>, E>,
     ) -> Option<D::GivingBack> {
         if let (Ok(response), Some(decided)) = (&mut *answer, &*decided) {
-            self.report(response.headers_mut(), decided.borrow());
+            self.report(response, decided.borrow());
         }
-        let failed = match answer {
-            Ok(response) => response.status().is_server_error(),
-            Err(_) => true,
-        };
-        if failed
-            && self.refund
+        if self.gives_back(answer.as_ref().ok())
             && let Some(decided) = decided.take()
             && let Ok(now) = self.clock.now()
             && let Step::Awaits(giving_back) = self.limiter.give_back(decided, now)

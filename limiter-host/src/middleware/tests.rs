@@ -2,7 +2,9 @@
 
 mod answers;
 mod awaited;
+mod exempt;
 mod options;
+mod stacked;
 
 use super::*;
 use crate::decide::{Decide, Locked};

@@ -179,6 +179,21 @@ fn refuses_later_as_it_would_at_once() {
 }
 
 #[test]
+fn refuses_a_grpc_call_later_as_it_would_at_once() {
+    let mut far = Far::new(|layer| layer);
+    far.rig.exhaust();
+    far.decides.store(true, Ordering::Relaxed);
+    let request = http::Request::post("/").header("x-api-token", "a");
+    let request = request.header("content-type", "application/grpc");
+    let request = request.body(Unread).unwrap();
+    assert!(now(poll_fn(|context| far.service.poll_ready(context))).is_ok());
+    let answer = now(far.service.call(request)).unwrap();
+    assert_eq!((answer.status().as_u16(), remaining(&answer)), (200, "0"));
+    assert_eq!(answer.headers()["grpc-status"], "8");
+    assert!(answer.body().is_end_stream());
+}
+
+#[test]
 fn a_shadow_waits_and_lets_pass() {
     let mut far = Far::new(|layer| layer.shadow(true));
     far.rig.exhaust();
