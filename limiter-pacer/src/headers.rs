@@ -75,7 +75,7 @@ impl ResponseInfo {
         }
     }
 
-    /// Reads a response's headers; see [`ResponseReader::header`] for those that matter.
+    /// Reads a response's headers; see [`HeaderReader::header`] for those that matter.
     ///
     /// `now` is the moment of the answer: dates are held against its UTC where the response has no
     /// `date` of its own. *O*(bytes), of which 1 024 are looked at in each value.
@@ -89,7 +89,7 @@ impl ResponseInfo {
         N: AsRef<[u8]> + ?Sized + 'a,
         V: AsRef<[u8]> + ?Sized + 'a,
     {
-        let mut reader = ResponseReader::new(status, now);
+        let mut reader = HeaderReader::new(status, now);
         for (name, value) in headers {
             reader.header(name.as_ref(), value.as_ref());
         }
@@ -107,10 +107,10 @@ impl ResponseInfo {
 /// Reads the headers of one response, one by one as they come off a wire.
 ///
 /// ```
-/// use limiter_pacer::ResponseReader;
+/// use limiter_pacer::HeaderReader;
 /// use limiter_core::{Instant, Now};
 ///
-/// let mut reader = ResponseReader::new(200, Now::new(Instant::ZERO, None));
+/// let mut reader = HeaderReader::new(200, Now::new(Instant::ZERO, None));
 /// reader.header(b"RateLimit-Policy", br#""burst";q=100;w=60"#);
 /// reader.header(b"RateLimit", br#""burst";r=50;t=30"#);
 /// let answer = reader.finish();
@@ -121,10 +121,10 @@ impl ResponseInfo {
 /// It keeps no reference to what it is given, so one line buffer serves all headers:
 ///
 /// ```
-/// use limiter_pacer::ResponseReader;
+/// use limiter_pacer::HeaderReader;
 /// use limiter_core::{Instant, Now};
 ///
-/// let mut reader = ResponseReader::new(200, Now::new(Instant::ZERO, None));
+/// let mut reader = HeaderReader::new(200, Now::new(Instant::ZERO, None));
 /// let mut line = [0_u8; 64];
 /// for header in ["RateLimit-Policy: \"burst\";q=9;w=60", "RateLimit: \"burst\";r=3;t=30"] {
 ///     let line = &mut line[..header.len()];
@@ -137,7 +137,7 @@ impl ResponseInfo {
 /// assert_eq!((answer.limit, answer.remaining), (Some(9), Some(3)));
 /// ```
 #[derive(Clone, Debug)]
-pub struct ResponseReader {
+pub struct HeaderReader {
     now: Now,
     answer: ResponseInfo,
     reset: Option<Moment>,
@@ -146,7 +146,7 @@ pub struct ResponseReader {
     state: Option<Items>,
 }
 
-impl ResponseReader {
+impl HeaderReader {
     /// A reader that has seen no header. `now` is the moment of the answer.
     #[must_use]
     pub const fn new(status: u16, now: Now) -> Self {

@@ -87,14 +87,14 @@ mod learn;
 mod opener;
 mod others;
 mod policy;
-mod status;
 mod send;
+mod status;
 mod wait;
 
-pub use self::headers::{ResponseInfo, ResponseReader};
+pub use self::headers::{HeaderReader, ResponseInfo};
 pub use self::policy::{Counting, DailySpending, PacerPolicy};
-pub use self::status::{DenialState, PacerStatus};
 pub use self::send::{Priority, SendDecision, SendRequest, Stop, StopReason, Ticket};
+pub use self::status::{DenialState, PacerStatus};
 
 use self::day::{Day, DayVerdict};
 use self::denial::{Denial, Gate};

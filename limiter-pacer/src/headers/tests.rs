@@ -161,7 +161,7 @@ fn reads_all_headers_of_a_response_out_of_one_reused_buffer() {
             r#""daily";q=10000;w=86400, "window";q=40;w=2"#,
         ),
     ];
-    let mut reader = ResponseReader::new(200, now());
+    let mut reader = HeaderReader::new(200, now());
     let mut line = [0; 80];
     for (name, value) in headers {
         line.fill(b'?');

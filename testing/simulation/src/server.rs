@@ -6,7 +6,7 @@ use limiter_core::{
     HashKey, Instant, Limiter, Method, Now, Origin, Plan, Policy, Reason, Registration, Request,
     TokenId, TokenLimit, UnixTime,
 };
-use limiter_pacer::{ResponseInfo, ResponseReader};
+use limiter_pacer::{HeaderReader, ResponseInfo};
 
 /// A service that admits what this project's limiter admits.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ impl Response {
     /// What the caller reads in it.
     #[must_use]
     pub fn read(&self, now: Now) -> ResponseInfo {
-        let mut reader = ResponseReader::new(self.status, now);
+        let mut reader = HeaderReader::new(self.status, now);
         for (name, value) in &self.headers {
             reader.header(name.as_bytes(), value.as_bytes());
         }

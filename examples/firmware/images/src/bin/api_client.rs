@@ -18,7 +18,7 @@ use images::line::{Line, LineReader};
 use images::response::{Head, ResponseError, ResponseReader};
 use limiter_core::clock::{Clock, ClockError, Clocks, NoUtc, TickClock, TickRate, TickRateError};
 use limiter_core::{Method, Now};
-use limiter_pacer::{Pacer, PacerPolicy, ResponseReader, SendDecision, SendRequest};
+use limiter_pacer::{HeaderReader, Pacer, PacerPolicy, SendDecision, SendRequest};
 
 /// A product has a number of its own: devices with different ones do not come back at once.
 const DEVICE: u32 = 7;
@@ -100,7 +100,7 @@ impl<C: Clock> Client<C> {
                 .map_err(Failure::Format)?;
             let (head, now) = self.wire.answer(&mut self.responses)?;
             report.count(head.status);
-            let mut answer = ResponseReader::new(head.status, now);
+            let mut answer = HeaderReader::new(head.status, now);
             for (name, value) in head.headers() {
                 answer.header(name, value);
             }

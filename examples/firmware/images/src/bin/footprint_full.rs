@@ -33,7 +33,7 @@ use limiter_core::{
     Reserved, ReservedIn, RestoreError, Shared, Statistics, TokenId, TokenLimit, TokenRow,
     UnixTime, UpdateError, UserId, UserRow, rules,
 };
-use limiter_pacer::{Pacer, PacerPolicy, ResponseInfo, ResponseReader, SendRequest, StopReason};
+use limiter_pacer::{HeaderReader, Pacer, PacerPolicy, ResponseInfo, SendRequest, StopReason};
 
 type Full = Limiter<32, 16>;
 type Slices = LimiterIn<&'static mut [TokenRow], &'static mut [UserRow]>;
@@ -286,9 +286,9 @@ fn pacer() {
         SendRequest::with_priority,
         ResponseInfo::bare,
         ResponseInfo::has_quota,
-        ResponseReader::new,
-        ResponseReader::header,
-        ResponseReader::finish,
+        HeaderReader::new,
+        HeaderReader::header,
+        HeaderReader::finish,
         <StopReason as fmt::Display>::fmt,
     );
     let header: (&[u8], &[u8]) = (b"retry-after", black_box(b"2"));
