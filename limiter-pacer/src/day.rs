@@ -1,11 +1,11 @@
-//! What is left of the day's writes, and when there is more.
+//! The remaining writes of the day, and the time at which there are more.
 //!
-//! The server alone knows the count, and tells it with every write. Between two answers the pacer
-//! goes by the smallest number told, less what is under way. A number that grows again in an
-//! answer to a later request tells of a new day. The day is also over once the *server's* UTC is
-//! certain to have passed midnight: by the `date` of its last answer where it had one, else by
-//! this device's UTC less its possible skew, and at the latest 24 h after the number was told.
-//! Then one write goes ahead to learn what the new day allows.
+//! Only the server knows the count, and it reports it with every write. Between two responses the
+//! pacer uses the smallest number reported, less the writes in flight. A number that grows again in
+//! a response to a later request marks a new day. The day is also over once the *server's* UTC is
+//! certain to have passed midnight: by the `date` of its last response if it had one, else by this
+//! device's UTC less its possible skew, and at the latest 24 h after the number was reported. Then
+//! one write goes first to learn the new day's allowance.
 
 use super::policy::{DAY_MS, DailySpending, PacerPolicy};
 use super::{Priority, SendRequest};
@@ -15,10 +15,10 @@ use limiter_core::time::{Instant, Now, UnixTime};
 /// The day's writes as the pacer knows them.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Day {
-    /// What was told last, less what was charged without a word; `None` until a first word.
+    /// The number reported last, less unreported charges; `None` before the first report.
     left: Option<u32>,
-    /// When that was.
-    told: Instant,
+    /// The moment of that report.
+    reported: Instant,
     /// The server's day then, if its UTC was known.
     told_day: Option<u32>,
     /// Answers to requests sent earlier are of the day before.
@@ -26,26 +26,26 @@ pub(super) struct Day {
     /// Cost of the writes under way, and how many they are.
     in_flight: u32,
     flights: u32,
-    /// When a refusal said that there is more.
+    /// The moment at which, by a refusal, there is more.
     refused_until: Option<Instant>,
     /// Refusals in a row.
     refusals: u8,
-    /// Whether the next write goes alone, to learn.
+    /// `true` if the next write goes alone, to learn.
     probing: bool,
     last_write: Option<Instant>,
-    /// The server's time and when it was told.
+    /// The server's time and the moment of its report.
     server: Option<(UnixTime, Instant)>,
 }
 
-/// What the day says of a write.
+/// The day's decision about a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum DayVerdict {
     Go,
-    /// Not yet, for so many milliseconds.
+    /// Not before this number of milliseconds.
     Wait(u32),
     /// Wait for the answers under way.
     Answers,
-    /// Not today: there is more in so many milliseconds.
+    /// Not today: there is more after this number of milliseconds.
     Spent(u32),
     /// The rest is kept for writes of high priority.
     Kept(u32),
@@ -54,7 +54,7 @@ pub(super) enum DayVerdict {
 impl Day {
     pub(super) const NEW: Self = Self {
         left: None,
-        told: Instant::ZERO,
+        reported: Instant::ZERO,
         told_day: None,
         since: Instant::ZERO,
         in_flight: 0,
@@ -145,8 +145,8 @@ impl Day {
         if write.charged {
             self.refusals = 0;
         }
-        let Some(told) = left else {
-            // Judged, and no word of a day: there may be none. A count that is known goes on.
+        let Some(reported) = left else {
+            // Decided without a report of a day: there may be none. A known count stays.
             if write.judged {
                 self.probing = false;
             }
@@ -161,14 +161,14 @@ impl Day {
             return;
         }
         match self.left {
-            Some(left) if told > left => {
-                if write.sent <= self.told {
+            Some(left) if reported > left => {
+                if write.sent <= self.reported {
                     return; // the count before the one that is known
                 }
                 self.since = write.sent;
-                self.tell(told, policy, now);
+                self.report(reported, policy, now);
             }
-            _ => self.tell(told, policy, now),
+            _ => self.report(reported, policy, now),
         }
     }
 
@@ -185,7 +185,7 @@ impl Day {
         if write.sent < self.since {
             return;
         }
-        self.tell(left.unwrap_or(0), policy, now);
+        self.report(left.unwrap_or(0), policy, now);
         let wait = retry_after_ms.unwrap_or_else(|| self.rest_ms(policy, now));
         // A server that keeps refusing with short waits is asked less and less often.
         let least = 1_000_u32 << self.refusals.min(MOST_DOUBLINGS);
@@ -196,19 +196,19 @@ impl Day {
         self.refused_until = Some(self.refused_until.unwrap_or(until).max(until));
     }
 
-    /// The server told its time.
+    /// The server reported its time.
     pub(super) fn hear(&mut self, date: UnixTime, now: Instant) {
         self.server = Some((date, now));
     }
 
     /// Follows monotonic time that went backwards.
     pub(super) fn rewind(&mut self, now: Instant) {
-        self.told = self.told.min(now);
+        self.reported = self.reported.min(now);
         self.since = self.since.min(now);
         self.last_write = self.last_write.map(|last| last.min(now));
         let latest = now.saturating_add(math::widen(DAY_MS));
         self.refused_until = self.refused_until.map(|until| until.min(latest));
-        self.server = self.server.filter(|(_, told)| *told <= now);
+        self.server = self.server.filter(|(_, reported)| *reported <= now);
     }
 
     /// Holds a write back until its share of the day has passed since the one before.
@@ -233,9 +233,9 @@ impl Day {
         self.left = self.left.map(|left| left.saturating_sub(cost));
     }
 
-    fn tell(&mut self, left: u32, policy: &PacerPolicy, now: Now) {
+    fn report(&mut self, left: u32, policy: &PacerPolicy, now: Now) {
         self.left = Some(left);
-        self.told = now.monotonic();
+        self.reported = now.monotonic();
         self.told_day = self.server_utc(policy, now).map(UnixTime::day);
         self.probing = false;
     }
@@ -248,17 +248,17 @@ impl Day {
         self.refused_until = None;
     }
 
-    /// Whether the day that was told of is over for certain.
+    /// Returns `true` if the reported day is certainly over.
     fn is_over(&self, policy: &PacerPolicy, now: Now) -> bool {
         if self.left.is_none() {
             return false;
         }
-        let age = now.monotonic().saturating_since(self.told);
+        let age = now.monotonic().saturating_since(self.reported);
         if age >= math::widen(DAY_MS).saturating_add(math::widen(policy.utc_skew_ms)) {
             return true;
         }
         match (self.told_day, self.server_utc(policy, now)) {
-            (Some(told), Some(utc)) => utc.day() > told,
+            (Some(reported), Some(utc)) => utc.day() > reported,
             _ => false,
         }
     }
@@ -266,7 +266,7 @@ impl Day {
     /// Milliseconds until the day is over for certain, at least 1, at most 24 h and the skew.
     fn rest_ms(&self, policy: &PacerPolicy, now: Now) -> u32 {
         let longest = DAY_MS.saturating_add(policy.utc_skew_ms);
-        let age = now.monotonic().saturating_since(self.told);
+        let age = now.monotonic().saturating_since(self.reported);
         let by_age = super::denial::narrow(math::widen(longest).saturating_sub(age)).max(1);
         match self.server_utc(policy, now) {
             Some(utc) if self.told_day.is_some() => {
@@ -280,8 +280,8 @@ impl Day {
 
     /// The server's UTC, in no case later than the true one.
     fn server_utc(&self, policy: &PacerPolicy, now: Now) -> Option<UnixTime> {
-        if let Some((date, told)) = self.server {
-            let (passed, _) = math::div_rem(now.monotonic().saturating_since(told), 1_000);
+        if let Some((date, reported)) = self.server {
+            let (passed, _) = math::div_rem(now.monotonic().saturating_since(reported), 1_000);
             // The margin of rates: a device's clock may gain a second in a thousand.
             let passed = passed.saturating_sub(passed >> 10);
             return UnixTime::from_secs(date.as_secs().saturating_add(passed));
@@ -298,11 +298,11 @@ pub(super) struct Landed {
     pub cost: u32,
     pub sent: Instant,
     pub charged: bool,
-    /// Whether a limiter had its say: its quota is told, or the service was content.
+    /// `true` if a limiter decided it: its quota is reported, or the service accepted.
     pub judged: bool,
 }
 
 /// Seconds in a day.
 const SECONDS_PER_DAY: u32 = 86_400;
-/// 2^12 s: a good hour.
+/// 2^12 s: a little more than an hour.
 const MOST_DOUBLINGS: u8 = 12;

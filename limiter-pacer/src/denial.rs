@@ -8,7 +8,7 @@ use limiter_core::time::Instant;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Gate {
     until: Instant,
-    /// Refusals in a row that told no time.
+    /// Refusals in a row without a time.
     silent: u8,
 }
 
@@ -23,8 +23,8 @@ impl Gate {
         narrow(self.until.saturating_since(now))
     }
 
-    /// Closes it for `wait_ms`; where no time is told, for a window that doubles with every such
-    /// refusal in a row, up to 64 windows.
+    /// Closes it for `wait_ms`; without a time, for a window that doubles with every such refusal in a
+    /// row, up to 64 windows.
     pub(super) fn close(&mut self, wait_ms: Option<u32>, window_ms: u32, now: Instant) {
         let wait = match wait_ms {
             Some(wait) => wait.max(1),
@@ -48,13 +48,13 @@ impl Gate {
     }
 }
 
-/// Access that was denied with 403, and for how long nothing is sent.
+/// A denial with 403, and the pause that follows it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Denial {
     streak: u8,
     since: Instant,
     until: Instant,
-    /// Whether a person has still to be told.
+    /// `true` until a person has acknowledged it.
     unacknowledged: bool,
     random: u32,
 }
@@ -123,7 +123,7 @@ impl Denial {
         }
     }
 
-    /// Ends the denial, as a person may who has mended the cause.
+    /// Ends the denial, after a person has removed its cause.
     pub(super) fn lift(&mut self) {
         self.streak = 0;
         self.until = Instant::ZERO;

@@ -10,7 +10,7 @@
 //! - **R4** at an answer that proves a newer window: within a window the count only grows, so a
 //!   request that was answered before the other was sent, and yet was not counted before it, is of
 //!   an older window.
-//! - **R5** so long after its sending that it is lost, and a window more.
+//! - **R5** a window after the time at which a request without a response is lost.
 //!
 //! As long as the permits held never pass the limit, no window counts more than the limit: when
 //! the last of its requests was sent, all the others held theirs.
@@ -22,23 +22,23 @@ use super::Ticket;
 use limiter_core::math;
 use limiter_core::time::Instant;
 
-/// What is known of one request, or of several answered ones together.
+/// One request, or several answered ones merged.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Flight {
     /// The ticket's number; 0 in a free slot.
     id: u32,
     pub cost: u32,
-    /// When it was sent, at the earliest.
+    /// The moment of its sending, at the earliest.
     pub sent: Instant,
-    /// When it was answered; for a merged slot, when the last of them was.
+    /// The moment of its response; for a merged slot, of the last one.
     answered: Option<Instant>,
-    /// When its permits come back at the latest.
+    /// The latest moment at which its permits return.
     until: Instant,
-    /// The window's count that its answer told; 0 if none.
+    /// The window's count that its response reported; 0 if none.
     used: u32,
     /// [`Flights::returned`] at its sending.
     returned: u32,
-    /// Whether its permits are held.
+    /// `true` while its permits are held.
     holds: bool,
     pub write: bool,
 }
@@ -76,7 +76,7 @@ pub(super) struct Terms {
 }
 
 impl Terms {
-    /// R2 or R5: when an unanswered request's permits come back.
+    /// R2 or R5: the moment at which an unanswered request's permits return.
     fn unanswered(&self, sent: Instant) -> Instant {
         let span = self.spread_ms.unwrap_or(self.lost_after_ms);
         self.after(sent.saturating_add(math::widen(span)), self.window_ms)
@@ -102,16 +102,16 @@ impl Terms {
     }
 }
 
-/// What an answer said of a request's own window.
+/// The part of a response that concerns its request's own window.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Landing {
-    /// How long permits are held from now on: R1 or R3.
+    /// The time for which permits are held from now on: R1 or R3.
     pub hold_ms: u32,
-    /// The window's count after this request, where it is told exactly.
+    /// The window's count after this request, where it is reported exactly.
     pub used: Option<u32>,
-    /// Whether the request was counted.
+    /// `true` if the request was counted.
     pub charged: bool,
-    /// Whether the count starts anew with each window, which is what R4 needs.
+    /// `true` if the count starts anew with each window, as R4 needs.
     pub restarts: bool,
 }
 
@@ -227,7 +227,7 @@ impl<const N: usize> Flights<N> {
         }
     }
 
-    /// Forgets a request that was never sent. Says what it was.
+    /// Forgets a request that was never sent, and returns it.
     pub(super) fn cancel(&mut self, ticket: &Ticket) -> Option<Flight> {
         let slot = self.find(ticket)?;
         let flight = *slot;
@@ -239,8 +239,8 @@ impl<const N: usize> Flights<N> {
         Some(flight)
     }
 
-    /// A request was answered. Says what it was, and how many of the window's permits that the
-    /// answer tells of cannot have been this pacer's; `None` for a request that counts as lost.
+    /// Lands a request that was answered. Returns it, with the number of the reported permits that
+    /// cannot be this pacer's; `None` for a request that counts as lost.
     /// *O*(N).
     pub(super) fn land(
         &mut self,

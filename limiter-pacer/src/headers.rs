@@ -1,8 +1,7 @@
-//! What a response tells of the limits, out of headers that a stranger wrote.
+//! A reader for the rate-limit headers of a response, which are untrusted input.
 //!
-//! Whatever the bytes, reading ends, does not panic, and gives numbers within the bounds that the
-//! fields of [`ResponseInfo`] state. A value that cannot be believed is left out, as if its header had
-//! not been sent.
+//! For any bytes, reading ends, does not panic, and gives numbers within the bounds that the fields
+//! of [`ResponseInfo`] state. An implausible value is ignored, as if its header had not been sent.
 
 mod bytes;
 mod date;
@@ -13,7 +12,7 @@ use limiter_core::math;
 use limiter_core::time::{Now, UnixTime};
 use limiter_core::window::Window;
 
-/// What one response tells of the limits.
+/// The limits that one response reports.
 ///
 /// ```
 /// use limiter_pacer::ResponseInfo;
@@ -33,7 +32,7 @@ use limiter_core::window::Window;
 /// assert_eq!((answer.limit, answer.remaining), (Some(40), Some(0)));
 /// assert_eq!((answer.reset_ms, answer.retry_after_ms), (Some(2_000), Some(2_000)));
 ///
-/// // A reset in a century, a negative remainder: left out.
+/// // A reset in a century, a negative remainder: ignored.
 /// let absurd = [("x-ratelimit-reset", "3155760000"), ("x-ratelimit-remaining", "-1")];
 /// assert_eq!(ResponseInfo::read(200, absurd, now), ResponseInfo::bare(200));
 /// ```
@@ -43,24 +42,24 @@ use limiter_core::window::Window;
 pub struct ResponseInfo {
     /// The HTTP status.
     pub status: u16,
-    /// Permits per window, 1 to [`Window::MAX_LIMIT`]; a larger number is that.
+    /// Permits per window, 1 to [`Window::MAX_LIMIT`]; larger numbers are cut to that.
     pub limit: Option<u32>,
-    /// Permits left in the window; at most the limit, where that is told.
+    /// Permits left in the window; at most the limit, if that is reported.
     pub remaining: Option<u32>,
     /// Milliseconds until the window ends, rounded up by the server to whole seconds; at most 24 h.
     pub reset_ms: Option<u32>,
-    /// Length of the window in milliseconds, 1 s to 24 h; only IETF fields tell it.
+    /// Length of the window in milliseconds, 1 s to 24 h; only the IETF fields report it.
     pub window_ms: Option<u32>,
     /// Writes left of the day.
     pub daily_left: Option<u32>,
-    /// How long to stay away, in milliseconds; a longer time than 24 h is 24 h.
+    /// The time to wait before the next request, in milliseconds, at most 24 h.
     pub retry_after_ms: Option<u32>,
-    /// The server's own time.
+    /// The server's time.
     pub date: Option<UnixTime>,
 }
 
 impl ResponseInfo {
-    /// A response without any header that matters.
+    /// A response without any rate-limit header.
     #[must_use]
     pub const fn bare(status: u16) -> Self {
         Self {
@@ -75,10 +74,10 @@ impl ResponseInfo {
         }
     }
 
-    /// Reads a response's headers; see [`HeaderReader::header`] for those that matter.
+    /// Reads a response's headers; [`HeaderReader::header`] lists those that are used.
     ///
-    /// `now` is the moment of the answer: dates are held against its UTC where the response has no
-    /// `date` of its own. *O*(bytes), of which 1 024 are looked at in each value.
+    /// `now` is the moment of the response: dates are compared with its UTC if the response has no
+    /// `date`. *O*(bytes); values longer than 1 024 bytes are ignored.
     #[must_use]
     pub fn read<'a, N, V>(
         status: u16,
@@ -96,15 +95,15 @@ impl ResponseInfo {
         reader.finish()
     }
 
-    /// Whether the response reports the window's quota: only a limiter that judged the request
-    /// does that.
+    /// Returns `true` if the response reports the window's quota, which only a limiter that decided
+    /// the request does.
     #[must_use]
     pub const fn has_quota(&self) -> bool {
         self.remaining.is_some()
     }
 }
 
-/// Reads the headers of one response, one by one as they come off a wire.
+/// A reader for the headers of one response, one by one as they arrive.
 ///
 /// ```
 /// use limiter_pacer::HeaderReader;
@@ -118,7 +117,7 @@ impl ResponseInfo {
 /// assert_eq!((answer.window_ms, answer.reset_ms), (Some(60_000), Some(30_000)));
 /// ```
 ///
-/// It keeps no reference to what it is given, so one line buffer serves all headers:
+/// It keeps no reference to its arguments, so one line buffer serves all headers:
 ///
 /// ```
 /// use limiter_pacer::HeaderReader;
@@ -160,10 +159,9 @@ impl HeaderReader {
         }
     }
 
-    /// Takes one header; the case of its name does not matter, and one that tells nothing of
-    /// limits is left aside.
+    /// Reads one header. The case of its name does not matter; headers without a limit are ignored.
     ///
-    /// | header | is read as |
+    /// | header | value |
     /// |---|---|
     /// | `x-ratelimit-limit`, `-remaining`, and the same without `x-` | a number |
     /// | `x-ratelimit-reset`, the same without `x-` | seconds; from 10^9 on Unix seconds, from 10^12 on Unix milliseconds; a date |
@@ -172,8 +170,8 @@ impl HeaderReader {
     /// | `date` | a date |
     /// | `RateLimit-Policy`, `RateLimit` | the draft's lists |
     ///
-    /// A number told twice is the smaller one, a time told twice the longer one; of the lists the
-    /// first field counts. The page's headers go before the draft's.
+    /// Of a number sent twice the smaller counts, of a time sent twice the longer, of the lists the
+    /// first. The `x-ratelimit-*` headers take precedence over the draft's fields.
     pub fn header(&mut self, name: &[u8], value: &[u8]) {
         let name = match name {
             [b'x' | b'X', b'-', rest @ ..] => rest,
@@ -199,7 +197,7 @@ impl HeaderReader {
         }
     }
 
-    /// What all the headers tell together.
+    /// Returns the limits that all headers together report.
     #[must_use]
     pub fn finish(mut self) -> ResponseInfo {
         let clock = self.answer.date.or(self.now.utc());
@@ -219,12 +217,12 @@ impl HeaderReader {
         self.answer
     }
 
-    /// What a short year and a date are held against.
+    /// The reference for two-digit years and for dates.
     fn reference(&self) -> UnixTime {
         self.now.utc().unwrap_or(UnixTime::Y2020)
     }
 
-    /// Adds what the draft's fields tell and the page's headers did not.
+    /// Adds the draft's fields where the `x-ratelimit-*` headers are absent.
     ///
     /// The shortest window that is not a day's is the window; a day's member gives the day. A
     /// member of any other policy that has nothing left makes the whole response one that asks to
@@ -248,15 +246,15 @@ impl HeaderReader {
                 _ => Some(member),
             };
         }
-        let told = window.or_else(|| policies.iter().find(|item| !item.is_daily()).copied());
-        if let Some(told) = told {
+        let reported = window.or_else(|| policies.iter().find(|item| !item.is_daily()).copied());
+        if let Some(reported) = reported {
             let answer = &mut self.answer;
-            answer.limit = answer.limit.or(limit(told.quota));
-            answer.window_ms = believed(told.window_s)
+            answer.limit = answer.limit.or(limit(reported.quota));
+            answer.window_ms = believed(reported.window_s)
                 .filter(|&seconds| seconds > 0)
                 .map(millis);
-            answer.remaining = answer.remaining.or(told.remaining);
-            answer.reset_ms = answer.reset_ms.or(believed(told.reset_s).map(millis));
+            answer.remaining = answer.remaining.or(reported.remaining);
+            answer.reset_ms = answer.reset_ms.or(believed(reported.reset_s).map(millis));
         }
         if let Some(seconds) = exhausted_s {
             self.answer.reset_ms = self.answer.reset_ms.max(Some(millis(seconds)));
@@ -265,10 +263,10 @@ impl HeaderReader {
     }
 }
 
-/// A time as a header tells it.
+/// A time as a header states it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Moment {
-    /// So many seconds from the answer on.
+    /// Seconds after the response.
     In(u64),
     /// At this Unix time in seconds.
     At(u64),
@@ -279,7 +277,7 @@ impl Moment {
         // A fraction was rounded up, which for a time is right too.
         match bytes::number(value) {
             Some(number) if number >= EPOCH_MILLIS => {
-                // OK because the remainder of a time that is not believed does not matter.
+                // OK because the remainder below a second does not matter here.
                 Some(Self::At(math::div_rem(number, 1_000).0))
             }
             Some(number) if number >= EPOCH_SECONDS => Some(Self::At(number)),
@@ -288,7 +286,7 @@ impl Moment {
         }
     }
 
-    /// Seconds from `clock`'s time on, 0 for a time that is past; `None` if it cannot be told.
+    /// Seconds from `clock`'s time on, 0 for a time that is past; `None` if `clock` is unknown.
     fn seconds_from(self, clock: Option<UnixTime>) -> Option<u64> {
         match self {
             Self::In(seconds) => Some(seconds),
@@ -297,7 +295,7 @@ impl Moment {
     }
 }
 
-/// A member of the state with its policy's parameters beside its own.
+/// A member of the state joined with its policy's parameters.
 fn join(state: &Item, policies: &Items) -> Item {
     let mut member = *state;
     if let Some(policy) = policies.iter().find(|policy| policy.name == state.name) {
@@ -307,7 +305,7 @@ fn join(state: &Item, policies: &Items) -> Item {
     member
 }
 
-/// Whether `one` has the shorter window; one whose window is not told counts as long.
+/// Returns `true` if `one` has the shorter window; an unknown window counts as long.
 fn is_shorter(one: &Item, other: &Item) -> bool {
     one.window_s.unwrap_or(u32::MAX) < other.window_s.unwrap_or(u32::MAX)
 }
@@ -331,7 +329,7 @@ fn believed(seconds: Option<u32>) -> Option<u64> {
         .filter(|&seconds| seconds <= LONGEST_S)
 }
 
-/// Keeps what the first of several fields tells.
+/// Keeps the first of several fields.
 fn keep_first(kept: &mut Option<Items>, value: &[u8]) {
     if kept.is_none() {
         *kept = Some(quota_fields::items(value).unwrap_or_default());
@@ -344,15 +342,15 @@ fn limit(number: Option<u32>) -> Option<u32> {
     (limit > 0).then_some(limit.min(Window::MAX_LIMIT))
 }
 
-/// Milliseconds of so many seconds, at most 24 h.
+/// Seconds as milliseconds, at most 24 h.
 fn millis(seconds: u64) -> u32 {
     // OK because the product is at most 86 400 000.
     math::low32(seconds.min(LONGEST_S)).wrapping_mul(1_000)
 }
 
-/// Seconds of the longest time that a header can tell; SPEC D5 has no longer wait.
+/// The longest plausible time in a header, in seconds; SPEC D5 has no longer wait.
 const LONGEST_S: u64 = 86_400;
-/// Numbers from here on are no length of time but Unix seconds (the year 2001).
+/// Numbers from here on are Unix seconds (the year 2001), not a length of time.
 const EPOCH_SECONDS: u64 = 1_000_000_000;
 /// Numbers from here on are Unix milliseconds.
 const EPOCH_MILLIS: u64 = 1_000_000_000_000;

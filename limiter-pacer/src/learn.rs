@@ -1,4 +1,4 @@
-//! What a pacer does with an answer: what it learns of the limits, and which refusals it heeds.
+//! The effect of a response on a pacer: the limits that it learns, and the refusals that it obeys.
 
 use super::day::Landed;
 use super::flights::{Flight, Landing};
@@ -6,7 +6,7 @@ use super::{Counting, Pacer, ResponseInfo};
 use limiter_core::time::{Instant, Now};
 
 impl<const FLIGHTS: usize> Pacer<FLIGHTS> {
-    /// What an answer says of its request's permits.
+    /// The effect of a response on its request's permits.
     pub(super) fn landing(&self, answer: &ResponseInfo) -> Landing {
         let from_first = self.policy.counting == Counting::FromFirst;
         // A request that was refused is not counted, at least where the counting is known.
@@ -17,7 +17,7 @@ impl<const FLIGHTS: usize> Pacer<FLIGHTS> {
         };
         let window_ms = self.window_ms();
         let hold_ms = match answer.reset_ms {
-            // SPEC W6 bounds what may be told; beyond that it is no reset of this window.
+            // A longer reset than SPEC W3 allows is not the reset of this window.
             Some(reset_ms) if from_first && reset_ms > 0 => {
                 reset_ms.min(window_ms.saturating_mul(2))
             }
@@ -38,7 +38,7 @@ impl<const FLIGHTS: usize> Pacer<FLIGHTS> {
         }
     }
 
-    /// Takes the limit of an answer to a request at least as late as the last one heeded.
+    /// Adopts the limit of a response to a request at least as late as the last one adopted.
     pub(super) fn learn_limit(&mut self, answer: &ResponseInfo, sent: Instant) {
         if let Some(limit) = answer.limit
             && sent >= self.limit_sent
@@ -48,7 +48,7 @@ impl<const FLIGHTS: usize> Pacer<FLIGHTS> {
         }
     }
 
-    /// Learns the length of the window where it is not told: the longest reset is nearest to it.
+    /// Learns the length of the window where it is not reported: the longest reset is nearest to it.
     pub(super) fn learn_window(&mut self, answer: &ResponseInfo) {
         if self.policy.window_ms.is_some() {
             return;
@@ -63,7 +63,7 @@ impl<const FLIGHTS: usize> Pacer<FLIGHTS> {
         }
     }
 
-    /// Heeds what an answer says beyond its own request: refusals, for everyone.
+    /// Applies a refusal to all requests of the pacer.
     pub(super) fn heed(&mut self, flight: Option<&Flight>, answer: &ResponseInfo, now: Instant) {
         let window_ms = self.window_ms();
         match answer.status {
@@ -98,8 +98,8 @@ impl<const FLIGHTS: usize> Pacer<FLIGHTS> {
         }
     }
 
-    /// A 429 by the window, or by a limit that no header tells of. `retry-after` goes before the
-    /// reset, as the draft demands; a reset counts only if the window has no room for the request.
+    /// A 429 by the window, or by a limit that no header reports. `retry-after` takes precedence over
+    /// the reset, as the draft demands; a reset counts only if the window has no room for the request.
     fn close_gate(&mut self, flight: Option<&Flight>, answer: &ResponseInfo, now: Instant) {
         let cost = flight.map_or(1, |flight| flight.cost);
         let full = answer.remaining.is_none_or(|left| left < cost);
@@ -132,8 +132,8 @@ impl<const FLIGHTS: usize> Pacer<FLIGHTS> {
     }
 }
 
-/// Whether a 429 comes from the day's quota: it was a write, and fewer are left than it costs; or
-/// no word of the day, but a wait that no window explains.
+/// Returns `true` if a 429 comes from the daily quota: a write with fewer left than it costs, or no
+/// report of the day but a wait that no window explains.
 fn refused_by_day(flight: Option<&Flight>, answer: &ResponseInfo, window_ms: u32) -> bool {
     let Some(flight) = flight.filter(|flight| flight.write) else {
         return false;
@@ -146,7 +146,7 @@ fn refused_by_day(flight: Option<&Flight>, answer: &ResponseInfo, window_ms: u32
     }
 }
 
-/// Whether a 429 is of a request that costs more than the whole window: waiting does not help.
+/// Returns `true` if a 429 answers a request that costs more than a whole window: waiting is useless.
 fn never_fits(flight: Option<&Flight>, answer: &ResponseInfo) -> bool {
     let (Some(flight), Some(limit)) = (flight, answer.limit) else {
         return false;
@@ -154,7 +154,7 @@ fn never_fits(flight: Option<&Flight>, answer: &ResponseInfo) -> bool {
     flight.cost > limit && answer.retry_after_ms.is_none()
 }
 
-/// A wait as it is told; one of 0 is none, for services that round down tell that too.
+/// A reported wait; 0 counts as none, since services that round down report that too.
 fn told_wait(wait_ms: Option<u32>) -> Option<u32> {
     wait_ms.filter(|&wait_ms| wait_ms > 0)
 }

@@ -1,15 +1,16 @@
-//! The other side: when may a caller send, so that it is never refused?
+//! A pacer for the calling side of a rate-limited API.
 //!
-//! A [`Pacer`] keeps what is known of a remote service's limits and says before each request to go
-//! now, to wait, or to stop. It is told when each request is sent and what each response says. It
-//! serves one token; tasks that share the token share its pacer.
+//! A [`Pacer`] tracks the limits of a remote service and decides, before each request, whether to
+//! send it now, to wait, or to stop, so that the service never refuses it. The caller reports when
+//! a request is sent and passes in each response. One pacer serves one token; tasks that share the
+//! token share the pacer.
 //!
 //! ```
 //! use limiter_pacer::{ResponseInfo, SendRequest, Pacer, PacerPolicy, SendDecision};
 //! use limiter_core::{Instant, Kind, Method, Now, Plan, Policy};
 //!
-//! let told = PacerPolicy::of(&Policy::pipedrive(), Plan::ESSENTIAL, Kind::ApiToken).unwrap();
-//! let mut pacer = Pacer::<32>::new(told);
+//! let policy = PacerPolicy::of(&Policy::pipedrive(), Plan::ESSENTIAL, Kind::ApiToken).unwrap();
+//! let mut pacer = Pacer::<32>::new(policy);
 //! let at = |millis| Now::new(Instant::from_millis(millis), None);
 //!
 //! for left in (0..20).rev() {
@@ -25,34 +26,35 @@
 //!     ];
 //!     pacer.on_response(ticket, &ResponseInfo::read(200, headers, at(30)), at(30));
 //! }
-//! // The window of the last one may have opened as late as at its answer; 3 ms are the margin.
+//! // The last request's window may have opened as late as its response; the margin is 3 ms.
 //! assert_eq!(pacer.poll_send(SendRequest::new(Method::Get), at(30)), SendDecision::Wait(2_003));
 //! ```
 //!
-//! # What is promised
+//! # Guarantee
 //!
-//! With nothing assumed of the network but that a request without an answer is lost after a time
-//! ([`PacerPolicy::with_lost_after`]), no window of the service counts more of this pacer's
-//! requests than its limit, less what is left to others: `flights.rs` has the proof. So no request
-//! is refused by the window, as long as the limit is not lowered unannounced, others take no more
-//! than is left to them, and the margin covers the clocks. It costs the time of a round trip in
-//! each window; a bound of the transit's spread ([`PacerPolicy::with_transit_spread`]) saves that.
+//! No window of the service counts more of this pacer's requests than the limit less what is
+//! reserved for others; `flights.rs` has the proof. The only assumption about the network is that
+//! a request without a response is lost after a stated time ([`PacerPolicy::with_lost_after`]). So
+//! the window never refuses a request, provided that the limit is not lowered without notice, that
+//! other users of the token take no more than is reserved for them, and that the margin covers the
+//! difference of the clocks. The price is one round trip in each window; a bound on the variation
+//! of the transit time ([`PacerPolicy::with_transit_spread`]) removes it.
 //!
-//! # What is done with what goes wrong
+//! # Refusals and other failures
 //!
-//! | response | what the pacer does |
+//! | response | reaction of the pacer |
 //! |---|---|
-//! | 429 by the window | everyone waits for `retry-after`, else the reset, else a growing number of windows; others are left more for a while |
-//! | 429 with room left and no wait | the same: a limit of which no header tells |
-//! | a wait or a reset of 0 | none is told: some services round down |
-//! | 429 to a write, with fewer of the day's writes left than it costs | writes stop until `retry-after`, else the service's midnight; reads go on |
+//! | 429 by the window | all requests wait for `retry-after`, else for the reset, else for a growing number of windows; more is reserved for others for a while |
+//! | 429 with room left and no wait | the same: a limit that no header reports |
+//! | a wait or a reset of 0 | ignored: some services round down |
+//! | 429 to a write, fewer daily writes left than it costs | writes stop until `retry-after`, else until the service's midnight; reads continue |
 //! | 429 to a write, no daily header, a wait of more than two windows | both |
-//! | 429 to a request that costs more than the limit | nothing: it is the caller's to mend, and stopped from then on |
-//! | 403 without quota headers | everyone stops for a long time that grows with each one, see [`Pacer::denial`] |
-//! | 403 with them | nothing: the service itself said no |
-//! | 503 with `retry-after` | everyone waits for it |
-//! | no header that tells a limit | goes by what it was told or has learned; else one request at a time, and a pause after each |
-//! | values that cannot be believed | left out; see [`ResponseInfo`] |
+//! | 429 to a request that costs more than the limit | stopped from then on: waiting cannot help |
+//! | 403 without quota headers | all requests stop for a long time that grows with each 403; see [`Pacer::denial`] |
+//! | 403 with quota headers | none: the service itself refused, not its limiter |
+//! | 503 with `retry-after` | all requests wait for it |
+//! | no header that reports a limit | the configured or learned limit applies; without one, one request at a time with a pause after each |
+//! | implausible values | ignored; see [`ResponseInfo`] |
 #![no_std]
 #![forbid(unsafe_code)]
 #![warn(
@@ -105,14 +107,14 @@ use self::send::RANKS;
 use limiter_core::math;
 use limiter_core::time::{Instant, Now};
 
-/// Says when a token's next request may be sent; see [the module](self).
+/// A pacer for the requests of one token; see [the crate](self).
 ///
-/// `FLIGHTS` is the number of requests that can be without an answer at once, at least 2. It also
+/// `FLIGHTS` is the number of requests that can await a response at once, 2 to 65 536. It also
 /// bounds the burst: with fewer slots than the limit, answered requests share slots, which costs
-/// some throughput and never a refusal. A pacer has 56 bytes for each, and about 400 besides.
+/// some throughput but never causes a refusal. A pacer takes 56 bytes per slot and about 400 more.
 ///
-/// Every method is *O*(`FLIGHTS`), does not allocate, block or panic, and reads no clock.
-/// Monotonic time that goes backwards lengthens no wait beyond what it could have been at most.
+/// Every method is *O*(`FLIGHTS`), does not allocate, block or panic, and reads no clock. Monotonic
+/// time that goes backwards never lengthens a wait beyond its original maximum.
 #[derive(Clone, Debug)]
 pub struct Pacer<const FLIGHTS: usize> {
     policy: PacerPolicy,
@@ -121,7 +123,7 @@ pub struct Pacer<const FLIGHTS: usize> {
     limit: Option<u32>,
     limit_sent: Instant,
     cap: Option<u32>,
-    /// The longest window seen, where none is told.
+    /// The longest window seen, where none is configured or reported.
     learned_window_ms: Option<u32>,
     /// The request that opened the newest known window.
     opener: Opener,
@@ -129,7 +131,7 @@ pub struct Pacer<const FLIGHTS: usize> {
     gate: Gate,
     denial: Denial,
     day: Day,
-    /// Until when requests of each rank that were told to wait go before lower ones.
+    /// End of the precedence of each rank's waiting requests over lower ranks.
     waiting: [Instant; RANKS],
     last_seen: Instant,
 }
@@ -163,9 +165,9 @@ impl<const FLIGHTS: usize> Pacer<FLIGHTS> {
 
     /// Asks to send a request now.
     ///
-    /// [`SendDecision::Go`] reserves its permits until its answer tells when they come back. Send at
-    /// once, or say with [`Pacer::on_sent`] when it was done. After [`SendDecision::Wait`] ask again, at
-    /// the latest when the time has passed; the next answer may open the way sooner.
+    /// [`SendDecision::Go`] reserves the request's permits. Send it at once, or report the moment of
+    /// sending with [`Pacer::on_sent`]. After [`SendDecision::Wait`] ask again when the time has
+    /// passed; a response in between may allow it sooner.
     pub fn poll_send(&mut self, request: SendRequest, now: Now) -> SendDecision {
         self.settle(now.monotonic());
         let at = now.monotonic();
@@ -214,16 +216,16 @@ impl<const FLIGHTS: usize> Pacer<FLIGHTS> {
         SendDecision::Go(ticket)
     }
 
-    /// Says that a request goes out only now, some time after [`SendDecision::Go`].
+    /// Reports that a request is sent only now, some time after [`SendDecision::Go`].
     pub fn on_sent(&mut self, ticket: &Ticket, now: Now) {
         let terms = self.terms();
         self.flights.delay(ticket, now.monotonic(), &terms);
     }
 
-    /// Gives a reservation back whose request was not sent and never will be.
+    /// Cancels the reservation of a request that was not sent and never will be.
     ///
-    /// A request that was sent and got no answer is not cancelled: drop its ticket, and its
-    /// permits come back when it is certain to be lost.
+    /// Do not cancel a request that was sent and got no response: drop its ticket. Its permits
+    /// return once it is certain to be lost.
     #[allow(clippy::needless_pass_by_value, reason = "a ticket is used up")]
     pub fn cancel(&mut self, ticket: Ticket) {
         if let Some(flight) = self.flights.cancel(&ticket)
@@ -233,7 +235,7 @@ impl<const FLIGHTS: usize> Pacer<FLIGHTS> {
         }
     }
 
-    /// Takes the response to a request, and the moment at which it came.
+    /// Processes the response to a request, received at `now`.
     #[allow(clippy::needless_pass_by_value, reason = "a ticket is used up")]
     pub fn on_response(&mut self, ticket: Ticket, answer: &ResponseInfo, now: Now) {
         self.settle(now.monotonic());
@@ -247,7 +249,7 @@ impl<const FLIGHTS: usize> Pacer<FLIGHTS> {
         let hold_ms = landing.hold_ms;
         let used = landing.used.filter(|_| landing.charged);
         let Some((flight, others)) = self.flights.land(&ticket, landing, at, &terms) else {
-            // It counted as lost. What it says of quotas is stale; a refusal is one.
+            // It counted as lost. Its quota is stale; a refusal is still a refusal.
             self.heed(None, answer, at);
             return;
         };
@@ -263,16 +265,15 @@ impl<const FLIGHTS: usize> Pacer<FLIGHTS> {
         self.heed(Some(&flight), answer, at);
     }
 
-    /// Tells the pacer of a limit that may come into force: from now on it sends as if the limit
-    /// were at most `permits`. `None` goes by what the service reports.
+    /// Caps the limit at `permits` from now on, whatever the service reports. `None` removes the cap.
     ///
-    /// Say so a window and a round trip before a plan is lowered, and nothing is refused.
+    /// A cap that is set one window and one round trip before a plan is lowered avoids all refusals.
     pub fn set_cap(&mut self, permits: Option<u32>) {
         self.cap = permits.map(|permits| permits.max(1));
     }
 
-    /// Access that was denied with 403, until the service answers otherwise. A person should see
-    /// this: the service blocks callers who ignore its refusals, and something is wrong.
+    /// Returns the state of a denial (403), until the service answers otherwise. A person should see
+    /// it: the service blocks callers that ignore its refusals, so something is wrong.
     #[must_use]
     pub fn denial(&self, now: Now) -> Option<DenialState> {
         (self.denial.streak() > 0).then(|| DenialState {
@@ -282,17 +283,17 @@ impl<const FLIGHTS: usize> Pacer<FLIGHTS> {
         })
     }
 
-    /// Notes that a person has been told of the denial; it lasts.
+    /// Records that a person knows of the denial. The denial continues.
     pub fn acknowledge_denial(&mut self) {
         self.denial.acknowledge();
     }
 
-    /// Ends a denial, at the word of a person who has mended its cause.
+    /// Ends a denial after a person has removed its cause.
     pub fn lift_denial(&mut self) {
         self.denial.lift();
     }
 
-    /// What the pacer knows at this moment.
+    /// Returns a summary of the pacer's state.
     #[must_use]
     pub fn status(&self) -> PacerStatus {
         PacerStatus {
@@ -305,7 +306,7 @@ impl<const FLIGHTS: usize> Pacer<FLIGHTS> {
         }
     }
 
-    /// How it behaves.
+    /// The policy in force.
     #[must_use]
     pub const fn policy(&self) -> &PacerPolicy {
         &self.policy
@@ -333,7 +334,7 @@ impl<const FLIGHTS: usize> Pacer<FLIGHTS> {
         self.others.settle(now, terms.window_ms);
     }
 
-    /// Permits of a window that are not this pacer's to spend.
+    /// Permits of a window that are reserved for others.
     fn left_to_others(&self, limit: u32) -> u32 {
         let by_policy = self.policy.others.min(limit.saturating_sub(1));
         by_policy.max(self.others.permits(limit))

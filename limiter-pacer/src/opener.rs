@@ -1,4 +1,4 @@
-//! The request that opened the service's window, and when one sent like it may open the next.
+//! The request that opened the service's window, and a forecast for the one that opens the next.
 
 use super::flights::Terms;
 use limiter_core::math;
@@ -26,12 +26,11 @@ impl Opener {
         }
     }
 
-    /// From when on a request probably arrives after that window, if it takes as long as the
-    /// opener did or at most a quarter of the way less.
+    /// The moment from which a request probably arrives after that window, if its transit takes as
+    /// long as the opener's or at most a quarter less.
     ///
-    /// `None` where it does not pay to keep a permit for it: three quarters of `limit` round trips
-    /// (it may come too late or too early) are no longer than a window, or a round trip takes so
-    /// much of one that the rest could not follow.
+    /// `None` where keeping a permit for it does not pay: three quarters of `limit` round trips are no
+    /// longer than a window, or a round trip takes too large a part of a window.
     pub(super) fn next(&self, limit: u32, terms: &Terms) -> Option<Instant> {
         let round_trip = math::widen(self.round_trip_ms);
         let window = math::widen(terms.window_ms);

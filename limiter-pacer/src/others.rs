@@ -1,8 +1,8 @@
-//! What others spend of the same token's window: people in the user interface, other programs.
+//! An estimate of the permits that others spend of the same token's window: people in the user
+//! interface, other programs.
 //!
-//! The policy leaves them a share. When answers prove that they take more, that much is left to
-//! them in this window and the next; a refusal that should not have happened leaves them more for
-//! a while.
+//! The policy reserves a share for them. When responses prove that they take more, that number is
+//! reserved in this window and the next; an unexpected refusal reserves more for a while.
 
 use super::policy::DAY_MS;
 use limiter_core::math;
@@ -18,7 +18,7 @@ pub(super) struct Others {
     previous: u32,
     /// Left to them since a refusal that came unexpected.
     caution: u32,
-    /// When the caution is next lowered.
+    /// The moment at which the caution is next lowered.
     relaxes: Instant,
 }
 
@@ -31,12 +31,12 @@ impl Others {
         relaxes: Instant::ZERO,
     };
 
-    /// Permits of `limit` to leave to them: what is proven, and caution up to half.
+    /// Permits of `limit` to reserve for them: the proven number, and caution up to half.
     pub(super) fn permits(&self, limit: u32) -> u32 {
         self.proven().max(self.caution.min(limit >> 1))
     }
 
-    /// When fewer may have to be left to them, `None` if nothing is.
+    /// The moment at which the reserve may shrink, `None` if there is none.
     pub(super) fn next_change(&self) -> Option<Instant> {
         let proven = (self.proven() > 0).then_some(self.until);
         let cautious = (self.caution > 0).then_some(self.relaxes);

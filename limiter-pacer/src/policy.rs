@@ -1,14 +1,14 @@
-//! How a pacer behaves, as data: what it is told of the remote limits, and how careful it is.
+//! The configuration of a pacer: the known limits of the remote service, and the safety margins.
 
 use limiter_core::policy::{Methods, Plan, Policy};
 use limiter_core::request::Kind;
 use limiter_core::window::Window;
 
-/// What a [`Pacer`](super::Pacer) is told, and how careful it is.
+/// Configuration of a [`Pacer`](super::Pacer): the known limits of the service, and the margins.
 ///
 /// Start from [`PacerPolicy::of`] where the service's limits are known, else from
-/// [`PacerPolicy::ADAPTIVE`], and change what differs. Lengths of time are in milliseconds; one longer
-/// than 24 h is 24 h.
+/// [`PacerPolicy::ADAPTIVE`], and change what differs. Lengths of time are in milliseconds and are
+/// cut to 24 h.
 ///
 /// ```
 /// use limiter_pacer::{DailySpending, PacerPolicy};
@@ -42,8 +42,8 @@ pub struct PacerPolicy {
 }
 
 impl PacerPolicy {
-    /// Knows nothing of the service: one request at a time until an answer tells the limits, and
-    /// no faster than one a second if none ever does.
+    /// A policy that assumes nothing: one request at a time until a response reports the limits, and
+    /// at most one request a second if none ever does.
     pub const ADAPTIVE: Self = Self {
         limit: None,
         window_ms: None,
@@ -62,8 +62,8 @@ impl PacerPolicy {
         seed: 0x9e37_79b9,
     };
 
-    /// Knows the limits of a plan's tokens, and that the service counts as `policy` does: in
-    /// windows that open with their first request. `None` if the policy has no such plan.
+    /// A policy for a service that enforces `policy`: the limit of the plan's tokens, in windows that
+    /// open with their first request. `None` if the policy has no such plan.
     #[must_use]
     pub const fn of(policy: &Policy, plan: Plan, kind: Kind) -> Option<Self> {
         let Some(limit) = policy.window_limit(plan, kind) else {
@@ -78,8 +78,8 @@ impl PacerPolicy {
         })
     }
 
-    /// The same, told the limit: permits per window, 1 to [`Window::MAX_LIMIT`]. What the service
-    /// reports goes before it. `None` leaves it to be learned.
+    /// Sets the limit: permits per window, 1 to [`Window::MAX_LIMIT`]. A limit that the service
+    /// reports takes precedence. `None` learns it from responses.
     #[must_use]
     pub const fn with_limit(mut self, limit: Option<u32>) -> Self {
         self.limit = match limit {
@@ -89,7 +89,7 @@ impl PacerPolicy {
         self
     }
 
-    /// The same, told the length of a window: at least 1 ms. `None` leaves it to be learned.
+    /// Sets the length of a window, at least 1 ms. `None` learns it from responses.
     #[must_use]
     pub const fn with_window(mut self, window_ms: Option<u32>) -> Self {
         self.window_ms = match window_ms {
@@ -99,32 +99,32 @@ impl PacerPolicy {
         self
     }
 
-    /// The same, told how the service counts.
+    /// Sets the way in which the service counts.
     #[must_use]
     pub const fn with_counting(mut self, counting: Counting) -> Self {
         self.counting = counting;
         self
     }
 
-    /// The same, told which methods the day's quota counts.
+    /// Sets the methods that the daily quota counts.
     #[must_use]
     pub const fn with_writes(mut self, writes: Methods) -> Self {
         self.writes = writes;
         self
     }
 
-    /// The same with a margin added to every length of time that the service's clock measures. It
-    /// has to cover by how much the two clocks' rates differ over a window: 2 ms (preset) in 2 s
-    /// cover a thousandth, which any crystal keeps and an RC oscillator does not.
+    /// Sets the margin that is added to every length of time measured by the service's clock. It
+    /// covers the difference of the two clocks' rates over a window: 2 ms (the default) in 2 s cover
+    /// 0.1 %, which any crystal keeps and an RC oscillator does not.
     #[must_use]
     pub const fn with_margin(mut self, margin_ms: u32) -> Self {
         self.margin_ms = clamp(margin_ms, 0, DAY_MS);
         self
     }
 
-    /// The same, told by how much the time from a request's sending to its arrival may vary at
-    /// most, whatever that time is. With it the pacer need not wait for answers, so that a long
-    /// way costs no throughput. `None` (preset) assumes nothing of the way.
+    /// Sets a bound on the variation of the time from sending a request to its arrival. With a bound
+    /// the pacer need not wait for responses, so a long round trip costs no throughput. `None` (the
+    /// default) assumes nothing.
     #[must_use]
     pub const fn with_transit_spread(mut self, spread_ms: Option<u32>) -> Self {
         self.transit_spread_ms = match spread_ms {
@@ -134,88 +134,88 @@ impl PacerPolicy {
         self
     }
 
-    /// The same, told after how long a request without an answer is lost, and will not arrive any
-    /// more; 30 s in the preset.
+    /// Sets the time after which a request without a response is lost and can no longer arrive; 30 s
+    /// by default.
     #[must_use]
     pub const fn with_lost_after(mut self, lost_after_ms: u32) -> Self {
         self.lost_after_ms = clamp(lost_after_ms, 1, DAY_MS);
         self
     }
 
-    /// The same with permits of every window left to others who use the token: a person in the
-    /// user interface, another program. Always at least one stays for the pacer.
+    /// Reserves permits of every window for other users of the token, such as a person in the user
+    /// interface or another program. The pacer always keeps at least one.
     #[must_use]
     pub const fn reserve_for_others(mut self, permits: u32) -> Self {
         self.others = clamp(permits, 0, Window::MAX_LIMIT);
         self
     }
 
-    /// The same with so many of the day's writes left to the user's other programs.
+    /// Reserves `permits` of the day's writes for the user's other programs.
     #[must_use]
     pub const fn reserve_daily_for_others(mut self, permits: u32) -> Self {
         self.daily_others = permits;
         self
     }
 
-    /// The same with another use of the day's writes.
+    /// Sets the way in which the day's writes are spent.
     #[must_use]
     pub const fn with_daily_spending(mut self, spending: DailySpending) -> Self {
         self.daily_spending = spending;
         self
     }
 
-    /// The same, letting writes go before reads of the same priority once at most so many writes
-    /// are left of the day; 1 250 in the preset.
+    /// Gives writes precedence over reads of the same priority once at most `writes_left` writes are
+    /// left of the day; 1 250 by default.
     #[must_use]
     pub const fn with_writes_first_below(mut self, writes_left: u32) -> Self {
         self.writes_first_below = writes_left;
         self
     }
 
-    /// The same, told by how much this device's UTC may be ahead of the service's; 2 s in the
-    /// preset. It matters only where answers have no `date`.
+    /// Sets the time by which this device's UTC may be ahead of the service's; 2 s by default. It
+    /// matters only where responses have no `date`.
     #[must_use]
     pub const fn with_utc_skew(mut self, skew_ms: u32) -> Self {
         self.utc_skew_ms = clamp(skew_ms, 0, DAY_MS);
         self
     }
 
-    /// The same with another pause after each request to a service that tells no limits.
+    /// Sets the pause after each request to a service that reports no limits.
     #[must_use]
     pub const fn with_silent_window(mut self, window_ms: u32) -> Self {
         self.silent_window_ms = clamp(window_ms, 1, DAY_MS);
         self
     }
 
-    /// The same with another time to stay away after a first 403; it doubles with each further
-    /// one. 300 s in the preset, the block of the `pipedrive` policy.
+    /// Sets the pause after a first 403; it doubles with each further one. 300 s by default, the block
+    /// of the `pipedrive` policy.
     #[must_use]
     pub const fn denied_backoff(mut self, denied_ms: u32) -> Self {
         self.denied_ms = clamp(denied_ms, 1, DAY_MS);
         self
     }
 
-    /// The same with another seed of the jitter. Give each device its own, so that they do not
-    /// come back at once.
+    /// Sets the seed of the jitter. Give each device a different one, so that they do not all return
+    /// at once.
     #[must_use]
     pub const fn with_seed(mut self, seed: u32) -> Self {
         self.seed = seed;
         self
     }
 
-    /// The methods that the day's quota counts.
+    /// The methods that the daily quota counts.
     #[must_use]
     pub const fn writes(&self) -> Methods {
         self.writes
     }
 
-    /// The limit that the pacer is told.
+    /// The configured limit.
     #[must_use]
     pub const fn limit(&self) -> Option<u32> {
         self.limit
     }
 
-    /// The length of a window that the pacer is told, in milliseconds.
+    /// The configured length of a window, in milliseconds.
     #[must_use]
     pub const fn window_ms(&self) -> Option<u32> {
         self.window_ms
@@ -229,29 +229,28 @@ impl Default for PacerPolicy {
     }
 }
 
-/// How the service counts requests.
+/// The way in which a service counts requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Counting {
-    /// In windows that open with the first request after the last one ended (SPEC W1). What the
-    /// service reports of its window gives permits back early.
+    /// Windows that open with the first request after the last one ended (SPEC W1). Permits return
+    /// early when the service reports its window.
     FromFirst,
-    /// In any other way that counts at most the limit in every span of a window's length, such as
-    /// a rolling one. A permit comes back a whole window after its answer.
+    /// Any other way that counts at most the limit in every span of a window's length, such as a
+    /// rolling window. A permit returns a whole window after its response.
     Rolling,
 }
 
-/// How the writes that are left of a day are used.
+/// The way in which the remaining writes of a day are spent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum DailySpending {
-    /// As they are asked for.
+    /// On request.
     AtOnce,
-    /// Spread over what is left of the day: each write waits until its share of the time has
-    /// passed since the one before.
+    /// Evenly over the rest of the day: each write waits until its share of the time has passed since
+    /// the previous one.
     Even,
-    /// As they are asked for, but the last so many only for
-    /// [`Priority::High`](super::Priority::High).
+    /// On request, but the last *n* only for [`Priority::High`](super::Priority::High).
     Keep(u32),
 }
 

@@ -1,11 +1,11 @@
-//! What a caller asks of the pacer, and what it is answered.
+//! The question to a pacer, and its decision.
 
 use core::fmt;
 use core::num::NonZeroU32;
 use limiter_core::math;
 use limiter_core::request::Method;
 
-/// A request that a caller wants to send.
+/// A request that the caller wants to send.
 ///
 /// ```
 /// use limiter_core::Method;
@@ -17,11 +17,11 @@ use limiter_core::request::Method;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct SendRequest {
-    /// Its HTTP method: the policy says which ones the day's quota counts.
+    /// Its HTTP method; the policy names those that the daily quota counts.
     pub method: Method,
     /// Permits that it takes.
     pub cost: NonZeroU32,
-    /// How urgent it is.
+    /// Its urgency.
     pub priority: Priority,
 }
 
@@ -36,14 +36,14 @@ impl SendRequest {
         }
     }
 
-    /// The same request with another cost.
+    /// Sets the cost.
     #[must_use]
     pub const fn with_cost(mut self, cost: NonZeroU32) -> Self {
         self.cost = cost;
         self
     }
 
-    /// The same request with another priority.
+    /// Sets the priority.
     #[must_use]
     pub const fn with_priority(mut self, priority: Priority) -> Self {
         self.priority = priority;
@@ -51,17 +51,17 @@ impl SendRequest {
     }
 }
 
-/// How urgent a request is. While one that was told to wait has not come back, those of lower
-/// priority let it go first; near the end of the day's quota, writes go before reads as well.
+/// The urgency of a request. While a request waits, those of lower priority let it go first; near
+/// the end of the daily quota, writes also go before reads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Priority {
-    /// May wait for all others.
+    /// Waits for all others.
     Low,
-    /// As most.
+    /// The default.
     #[default]
     Normal,
-    /// Goes first, and may use writes that are kept.
+    /// Goes first, and may use the writes that [`DailySpending::Keep`](super::DailySpending::Keep) holds back.
     High,
 }
 
@@ -77,26 +77,26 @@ impl Priority {
     }
 }
 
-/// What the pacer says.
+/// A decision of a pacer about one request.
 #[derive(Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[must_use = "an ignored decision paces nothing"]
 pub enum SendDecision {
-    /// Send now; the ticket goes with the request and comes back with its answer.
+    /// Send now; keep the ticket and hand it back with the response.
     Go(Ticket),
-    /// Ask again in so many milliseconds, at least 1, or as soon as any answer has come.
+    /// Ask again after this number of milliseconds, at least 1, or after the next response.
     Wait(u32),
     /// Do not send.
     Stop(Stop),
 }
 
-/// Why nothing is to be sent, and whether that ends.
+/// A reason not to send, and its end if it has one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Stop {
-    /// Why.
+    /// The reason.
     pub reason: StopReason,
-    /// Milliseconds until it makes sense to ask again; `None` if it never does.
+    /// Milliseconds until asking again makes sense; `None` if it never does.
     pub retry_ms: Option<u32>,
 }
 
@@ -115,18 +115,18 @@ impl Stop {
     }
 }
 
-/// Why nothing is to be sent.
+/// A reason not to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum StopReason {
     /// The service denied access with 403. A person should look into it.
     Denied,
-    /// The day's writes are spent; reads may go on.
+    /// The day's writes are spent; reads continue.
     DailySpent,
     /// The day's remaining writes are kept for requests of high priority.
     DailyKept,
-    /// The request costs more than a window has in all.
+    /// The request costs more than a whole window holds.
     CostExceedsLimit,
 }
 
@@ -143,8 +143,8 @@ impl fmt::Display for StopReason {
 
 /// A reservation of a request's permits: [`Pacer::on_response`](super::Pacer::on_response) takes it back.
 ///
-/// It cannot be copied. One that is dropped stands for a request that got no answer: its permits
-/// come back when it is certain to be lost.
+/// It cannot be copied. A dropped ticket stands for a request without a response: its permits return
+/// once it is certain to be lost.
 #[derive(Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[must_use = "hand it back with the answer"]

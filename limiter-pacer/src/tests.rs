@@ -12,7 +12,7 @@ use limiter_core::time::UnixTime;
 
 const UTC: u64 = 1_795_478_400; // 2026-11-24T00:00:00Z
 
-fn told() -> PacerPolicy {
+fn known_limits() -> PacerPolicy {
     PacerPolicy::of(&Policy::pipedrive(), Plan::ESSENTIAL, Kind::ApiToken)
         .unwrap()
         .with_margin(0)
@@ -90,7 +90,7 @@ fn spend<const N: usize>(pacer: &mut Pacer<N>, count: u32, used: u32, now: Now) 
 
 #[test]
 fn lets_the_limit_go_at_once_and_the_next_one_exactly_a_window_after_the_answers() {
-    let mut pacer = Pacer::<32>::new(told());
+    let mut pacer = Pacer::<32>::new(known_limits());
     spend(&mut pacer, 20, 0, at(0));
     assert_eq!(wait(&mut pacer, read(), at(0)), 2_001);
     assert_eq!(wait(&mut pacer, read(), at(2_000)), 1);
@@ -99,7 +99,7 @@ fn lets_the_limit_go_at_once_and_the_next_one_exactly_a_window_after_the_answers
 
 #[test]
 fn counts_requests_without_an_answer_until_they_are_lost_and_a_window_more() {
-    let mut pacer = Pacer::<32>::new(told().with_lost_after(5_000));
+    let mut pacer = Pacer::<32>::new(known_limits().with_lost_after(5_000));
     for _ in 0..20 {
         let _ = go(&mut pacer, read(), at(0));
     }
@@ -110,7 +110,7 @@ fn counts_requests_without_an_answer_until_they_are_lost_and_a_window_more() {
 
 #[test]
 fn needs_no_answers_where_the_transits_spread_is_bounded() {
-    let policy = told().with_transit_spread(Some(30));
+    let policy = known_limits().with_transit_spread(Some(30));
     let mut pacer = Pacer::<64>::new(policy);
     for _ in 0..20 {
         let _ = go(&mut pacer, read(), at(0));
@@ -121,7 +121,7 @@ fn needs_no_answers_where_the_transits_spread_is_bounded() {
 
 #[test]
 fn gives_permits_back_when_the_answer_says_that_the_window_ends_sooner() {
-    let mut pacer = Pacer::<32>::new(told());
+    let mut pacer = Pacer::<32>::new(known_limits());
     for nth in 1..=20 {
         let ticket = go(&mut pacer, read(), at(0));
         pacer.on_response(ticket, &counted(nth, 1_000), at(0));
@@ -129,7 +129,7 @@ fn gives_permits_back_when_the_answer_says_that_the_window_ends_sooner() {
     assert_eq!(wait(&mut pacer, read(), at(1_000)), 1);
     let _ = go(&mut pacer, read(), at(1_001));
 
-    let mut rolling = Pacer::<32>::new(told().with_counting(Counting::Rolling));
+    let mut rolling = Pacer::<32>::new(known_limits().with_counting(Counting::Rolling));
     for nth in 1..=20 {
         let ticket = go(&mut rolling, read(), at(0));
         rolling.on_response(ticket, &counted(nth, 1_000), at(0));
@@ -139,7 +139,7 @@ fn gives_permits_back_when_the_answer_says_that_the_window_ends_sooner() {
 
 #[test]
 fn gives_everything_back_when_an_answer_proves_a_newer_window() {
-    let mut pacer = Pacer::<32>::new(told());
+    let mut pacer = Pacer::<32>::new(known_limits());
     for nth in 1..=19 {
         let ticket = go(&mut pacer, read(), at(0));
         pacer.on_response(ticket, &counted(nth, 2_000), at(100));
@@ -153,7 +153,7 @@ fn gives_everything_back_when_an_answer_proves_a_newer_window() {
 
 #[test]
 fn keeps_what_may_be_in_the_newer_window_too() {
-    let mut pacer = Pacer::<32>::new(told());
+    let mut pacer = Pacer::<32>::new(known_limits());
     let slow = go(&mut pacer, read(), at(0));
     let first = go(&mut pacer, read(), at(0));
     pacer.on_response(first, &counted(20 - 1, 2_000), at(50));
@@ -166,11 +166,11 @@ fn keeps_what_may_be_in_the_newer_window_too() {
 
 #[test]
 fn merges_answered_requests_rather_than_stop_for_want_of_slots() {
-    let mut pacer = Pacer::<4>::new(told());
+    let mut pacer = Pacer::<4>::new(known_limits());
     spend(&mut pacer, 20, 0, at(0));
     assert_eq!(pacer.status().held, 20);
     assert_eq!(wait(&mut pacer, read(), at(0)), 2_001);
-    let mut in_flight = Pacer::<4>::new(told());
+    let mut in_flight = Pacer::<4>::new(known_limits());
     for _ in 0..4 {
         let _ = go(&mut in_flight, read(), at(0));
     }
@@ -179,7 +179,7 @@ fn merges_answered_requests_rather_than_stop_for_want_of_slots() {
 
 #[test]
 fn takes_a_cancelled_reservation_for_nothing() {
-    let mut pacer = Pacer::<32>::new(told());
+    let mut pacer = Pacer::<32>::new(known_limits());
     let ticket = go(&mut pacer, write(), at(0));
     pacer.cancel(ticket);
     let status = pacer.status();
@@ -189,7 +189,7 @@ fn takes_a_cancelled_reservation_for_nothing() {
 
 #[test]
 fn counts_from_the_moment_a_delayed_request_was_sent() {
-    let mut pacer = Pacer::<32>::new(told().with_transit_spread(Some(0)));
+    let mut pacer = Pacer::<32>::new(known_limits().with_transit_spread(Some(0)));
     for _ in 0..20 {
         let ticket = go(&mut pacer, read(), at(0));
         pacer.on_sent(&ticket, at(500));
@@ -200,7 +200,7 @@ fn counts_from_the_moment_a_delayed_request_was_sent() {
 
 #[test]
 fn leaves_others_their_share_and_more_once_answers_prove_more() {
-    let mut pacer = Pacer::<32>::new(told().reserve_for_others(5));
+    let mut pacer = Pacer::<32>::new(known_limits().reserve_for_others(5));
     spend(&mut pacer, 3, 0, at(0));
     assert_eq!(pacer.status().others, 5);
     // 4 requests of this pacer, a count of 14: others took 10.
@@ -248,7 +248,7 @@ fn sends_one_at_a_time_with_pauses_where_nothing_tells_a_limit() {
 
 #[test]
 fn follows_a_changed_limit_and_obeys_a_cap_at_once() {
-    let mut pacer = Pacer::<64>::new(told());
+    let mut pacer = Pacer::<64>::new(known_limits());
     let ticket = go(&mut pacer, read(), at(0));
     let upgraded = ResponseInfo {
         limit: Some(40),
@@ -268,7 +268,7 @@ fn follows_a_changed_limit_and_obeys_a_cap_at_once() {
 
 #[test]
 fn says_that_a_cost_above_the_limit_never_fits() {
-    let mut pacer = Pacer::<8>::new(told());
+    let mut pacer = Pacer::<8>::new(known_limits());
     let request = read().with_cost(NonZeroU32::new(21).unwrap());
     assert_eq!(stop(&mut pacer, request, at(0)), Stop::NEVER_FITS);
     let all = read().with_cost(NonZeroU32::new(20).unwrap());
@@ -278,14 +278,14 @@ fn says_that_a_cost_above_the_limit_never_fits() {
 
 #[test]
 fn lets_the_urgent_go_first_when_permits_come_back() {
-    let mut pacer = Pacer::<32>::new(told());
+    let mut pacer = Pacer::<32>::new(known_limits());
     spend(&mut pacer, 20, 0, at(0));
     let high = read().with_priority(Priority::High);
     assert_eq!(wait(&mut pacer, high, at(0)), 2_001);
     assert_eq!(wait(&mut pacer, read(), at(2_001)), 10, "for its grace");
     let _ = go(&mut pacer, high, at(2_002));
     let _ = go(&mut pacer, read(), at(2_002));
-    // One that never comes back holds up nobody for long.
+    // One that never comes back delays the others only briefly.
     spend(&mut pacer, 18, 2, at(2_002));
     wait(&mut pacer, high, at(2_002));
     let _ = go(&mut pacer, read(), at(4_013));
@@ -293,7 +293,7 @@ fn lets_the_urgent_go_first_when_permits_come_back() {
 
 #[test]
 fn keeps_the_last_permit_to_open_the_next_window_where_a_round_trip_is_long() {
-    let mut pacer = Pacer::<32>::new(told());
+    let mut pacer = Pacer::<32>::new(known_limits());
     let first = go(&mut pacer, read(), at(0));
     pacer.on_response(first, &counted(1, 2_000), at(400));
     let rest = [(); 18].map(|()| go(&mut pacer, read(), at(400)));
@@ -313,11 +313,11 @@ fn keeps_the_last_permit_to_open_the_next_window_where_a_round_trip_is_long() {
 
 #[test]
 fn waits_no_longer_than_it_could_have_when_time_goes_backwards() {
-    let mut pacer = Pacer::<32>::new(told().with_lost_after(1_000));
+    let mut pacer = Pacer::<32>::new(known_limits().with_lost_after(1_000));
     spend(&mut pacer, 20, 0, at(10_000_000));
     let longest = 1_000 + 2 * 2_000 + 1;
-    let told = wait(&mut pacer, read(), at(0));
-    assert!(told <= longest, "{told}");
+    let reported = wait(&mut pacer, read(), at(0));
+    assert!(reported <= longest, "{reported}");
     let _ = go(&mut pacer, read(), at(u64::from(longest)));
 }
 

@@ -1,4 +1,4 @@
-//! How long a request waits for the window: for room, for the gate, and for those that go first.
+//! The wait of a request for the window: for room, for the gate, and for requests of higher rank.
 
 use super::denial::narrow;
 use super::policy::Counting;
@@ -59,7 +59,7 @@ impl<const FLIGHTS: usize> Pacer<FLIGHTS> {
         }
     }
 
-    /// How long to wait for answers before asking again, where no time is known.
+    /// The time to wait for responses before asking again, where no time is known.
     pub(super) fn hint_ms(&self) -> u32 {
         (self.window_ms() >> 4).clamp(1, LONGEST_HINT_MS)
     }
@@ -81,7 +81,7 @@ impl<const FLIGHTS: usize> Pacer<FLIGHTS> {
         }
     }
 
-    /// Milliseconds for which a request of a higher rank, which was told to wait, goes first.
+    /// Milliseconds for which a waiting request of a higher rank goes first.
     pub(super) fn wait_for_higher(&self, rank: usize, now: Instant) -> Option<u32> {
         let higher = self.waiting.iter().skip(rank.saturating_add(1)).max()?;
         match narrow(higher.saturating_since(now)) {
@@ -98,7 +98,7 @@ fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
     }
 }
 
-/// How long a request that was told to wait goes before lower ones after its time has come.
+/// The time for which a waiting request keeps its precedence after its wait has ended.
 const GRACE_MS: u64 = 10;
 /// An answer comes, if at all, within the time of a round trip.
 const LONGEST_HINT_MS: u32 = 1_000;

@@ -1,7 +1,7 @@
-//! A cursor over the bytes of a header's value, which a stranger wrote.
+//! A cursor over the bytes of a header's value, which is untrusted input.
 //!
-//! Every method either consumes at least one byte or says no, so that a loop over a cursor ends
-//! with its bytes. Nothing here indexes, allocates or panics.
+//! Every method either consumes at least one byte or fails, so a loop over a cursor ends with its
+//! bytes. Nothing here indexes, allocates or panics.
 
 use limiter_core::math;
 
@@ -106,10 +106,10 @@ impl<'a> Bytes<'a> {
     }
 }
 
-/// Reads a whole number, as the page's headers and delay-seconds have it (RFC 9110, 10.2.3).
+/// Reads a whole number, as in `x-ratelimit-*` and delay-seconds (RFC 9110, 10.2.3).
 ///
-/// A fraction is rounded up, for a wait cut short is a refusal earned; what follows a comma or a
-/// semicolon (`40, 40;w=2`, as older drafts have it) is left aside. What does not fit is
+/// A fraction is rounded up, since a wait cut short leads to a refusal. Text after a comma or a
+/// semicolon (`40, 40;w=2`, as in older drafts) is ignored. What does not fit is
 /// `u64::MAX`. A sign, a word or nothing at all is no number.
 pub(super) fn number(value: &[u8]) -> Option<u64> {
     let mut bytes = Bytes::new(value)?;
@@ -130,7 +130,7 @@ pub(super) fn number(value: &[u8]) -> Option<u64> {
     }
 }
 
-/// Bytes of a value that are looked at; a longer one tells nothing.
+/// The longest value that is read; a longer one is ignored.
 pub(super) const LONGEST_VALUE: usize = 1_024;
 
 #[cfg(test)]

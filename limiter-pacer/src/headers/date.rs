@@ -1,4 +1,4 @@
-//! HTTP-dates: the three forms of RFC 9110, section 5.6.7, from bytes that a stranger wrote.
+//! HTTP-dates: the three forms of RFC 9110, section 5.6.7, from untrusted bytes.
 
 use super::bytes::Bytes;
 use limiter_core::math;
@@ -8,7 +8,7 @@ use limiter_core::time::UnixTime;
 /// `Sunday, 06-Nov-94 08:49:37 GMT` and `Sun Nov  6 08:49:37 1994`.
 ///
 /// A two-digit year that seems more than 50 years ahead of `now` is in the past. A leap second is
-/// the second after it. A day's name has to be a day's name, but need not be the right one. `None`
+/// the second after it. The name of the day must be a valid name, but need not match the date. `None`
 /// for anything else, a date that no calendar has, and one before 1970. *O*(length).
 pub(super) fn http_date(value: &[u8], now: UnixTime) -> Option<UnixTime> {
     let mut bytes = Bytes::new(value)?;
@@ -108,7 +108,7 @@ fn time_of_day(bytes: &mut Bytes<'_>) -> Option<u32> {
     )
 }
 
-/// A month's name as 1 to 12.
+/// A month's name as a number, 1 to 12.
 fn month(bytes: &mut Bytes<'_>) -> Option<u32> {
     (1..)
         .zip(MONTHS)

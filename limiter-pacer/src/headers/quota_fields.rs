@@ -1,14 +1,14 @@
 //! The fields `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-10): lists
 //! of strings with parameters, in the syntax of structured fields (RFC 9651).
 //!
-//! A malformed field tells nothing at all, as the draft demands. Of a well-formed one the first
-//! [`MOST_ITEMS`] members that count requests are kept; the others are only checked.
+//! A malformed field is ignored as a whole, as the draft demands. Of a well-formed field the first
+//! [`MOST_ITEMS`] members that count requests are kept; the syntax of the others is checked.
 
 use super::bytes::Bytes;
 use limiter_core::math;
 
-/// One member of either field: a policy's name, and what is said of it. It borrows nothing, so the
-/// buffer that the field came in may be used again.
+/// One member of either field: a policy's name and parameters. It borrows nothing, so the buffer of
+/// the field can be reused.
 ///
 /// A parameter that has to be a non-negative integer and is none makes the field malformed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub(super) struct Item {
 }
 
 impl Item {
-    /// Whether the policy is of a day: by its window, else by its name.
+    /// Returns `true` if the policy is daily: by its window, else by its name.
     pub(super) fn is_daily(&self) -> bool {
         match self.window_s {
             Some(window) => window == 86_400,

@@ -1,4 +1,4 @@
-//! What headers of all kinds are read as, and that any bytes are read as something bounded.
+//! Headers of all kinds and their readings; any bytes give something bounded.
 
 use super::*;
 use limiter_core::time::Instant;

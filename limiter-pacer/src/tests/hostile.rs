@@ -63,7 +63,7 @@ proptest! {
         learns: bool,
         spread in proptest::option::of(0_u32..5_000),
     ) {
-        let policy = if learns { PacerPolicy::ADAPTIVE } else { told() };
+        let policy = if learns { PacerPolicy::ADAPTIVE } else { known_limits() };
         let mut pacer = Pacer::<8>::new(policy.with_transit_spread(spread));
         let mut tickets = std::vec::Vec::new();
         let mut now = utc_at(0);

@@ -24,7 +24,7 @@ fn refuse<const N: usize>(
 
 #[test]
 fn makes_everyone_wait_for_the_window_after_a_429() {
-    let mut pacer = Pacer::<8>::new(told());
+    let mut pacer = Pacer::<8>::new(known_limits());
     refuse(&mut pacer, read(), &over_limit(2_000), at(0));
     assert_eq!(wait(&mut pacer, read(), at(0)), 2_000);
     let urgent = write().with_priority(Priority::High);
@@ -35,7 +35,7 @@ fn makes_everyone_wait_for_the_window_after_a_429() {
 
 #[test]
 fn waits_twice_as_long_after_each_429_that_tells_no_time() {
-    let mut pacer = Pacer::<8>::new(told());
+    let mut pacer = Pacer::<8>::new(known_limits());
     let mut now = 0;
     for expected in [
         2_000, 4_000, 8_000, 16_000, 32_000, 64_000, 128_000, 128_000,
@@ -51,7 +51,7 @@ fn waits_twice_as_long_after_each_429_that_tells_no_time() {
 
 #[test]
 fn stops_writes_alone_after_a_429_of_the_day() {
-    let mut pacer = Pacer::<8>::new(told());
+    let mut pacer = Pacer::<8>::new(known_limits());
     let by_day = ResponseInfo {
         remaining: Some(15),
         daily_left: Some(0),
@@ -71,7 +71,7 @@ fn stops_writes_alone_after_a_429_of_the_day() {
 
 #[test]
 fn stops_writes_until_utc_midnight_where_the_429_of_the_day_tells_no_time() {
-    let mut pacer = Pacer::<8>::new(told().with_utc_skew(0));
+    let mut pacer = Pacer::<8>::new(known_limits().with_utc_skew(0));
     let by_day = ResponseInfo {
         remaining: Some(15),
         daily_left: Some(0),
@@ -85,7 +85,7 @@ fn stops_writes_until_utc_midnight_where_the_429_of_the_day_tells_no_time() {
 
 #[test]
 fn takes_a_long_wait_without_a_word_of_the_day_for_the_day_and_pauses_reads_for_a_window() {
-    let mut pacer = Pacer::<8>::new(told());
+    let mut pacer = Pacer::<8>::new(known_limits());
     let silent = ResponseInfo {
         retry_after_ms: Some(7_200_000),
         ..ResponseInfo::bare(429)
@@ -93,7 +93,7 @@ fn takes_a_long_wait_without_a_word_of_the_day_for_the_day_and_pauses_reads_for_
     refuse(&mut pacer, write(), &silent, at(0));
     assert_eq!(stop(&mut pacer, write(), at(0)).retry_ms, Some(7_200_000));
     assert_eq!(wait(&mut pacer, read(), at(0)), 2_000);
-    // A read that is told the same speaks for all.
+    // A read that is reported the same speaks for all.
     refuse(&mut pacer, read(), &silent, at(2_000));
     assert_eq!(wait(&mut pacer, read(), at(2_000)), 7_200_000);
 }
@@ -101,19 +101,19 @@ fn takes_a_long_wait_without_a_word_of_the_day_for_the_day_and_pauses_reads_for_
 #[test]
 fn waits_for_nobody_after_a_429_of_a_request_that_can_never_fit() {
     let mut pacer = Pacer::<8>::new(PacerPolicy::ADAPTIVE);
-    let dear = read().with_cost(NonZeroU32::new(21).unwrap());
-    let too_dear = ResponseInfo {
+    let costly = read().with_cost(NonZeroU32::new(21).unwrap());
+    let too_costly = ResponseInfo {
         remaining: Some(3),
         retry_after_ms: None,
         ..over_limit(2_000)
     };
-    refuse(&mut pacer, dear, &too_dear, at(0));
-    assert_eq!(stop(&mut pacer, dear, at(0)), Stop::NEVER_FITS);
+    refuse(&mut pacer, costly, &too_costly, at(0));
+    assert_eq!(stop(&mut pacer, costly, at(0)), Stop::NEVER_FITS);
 }
 
 #[test]
 fn waits_in_growing_steps_for_a_limit_of_which_no_header_tells() {
-    let mut pacer = Pacer::<8>::new(told());
+    let mut pacer = Pacer::<8>::new(known_limits());
     let hidden = ResponseInfo {
         remaining: Some(15),
         retry_after_ms: None,
@@ -127,7 +127,7 @@ fn waits_in_growing_steps_for_a_limit_of_which_no_header_tells() {
 
 #[test]
 fn takes_a_wait_of_0_for_none_and_a_retry_after_for_more_than_a_reset() {
-    let mut pacer = Pacer::<8>::new(told());
+    let mut pacer = Pacer::<8>::new(known_limits());
     let zero = ResponseInfo {
         retry_after_ms: Some(0),
         ..over_limit(1_000)
@@ -144,7 +144,7 @@ fn takes_a_wait_of_0_for_none_and_a_retry_after_for_more_than_a_reset() {
 
 #[test]
 fn goes_on_one_by_one_after_a_denial_until_a_request_is_served() {
-    let mut pacer = Pacer::<8>::new(told().denied_backoff(1_000));
+    let mut pacer = Pacer::<8>::new(known_limits().denied_backoff(1_000));
     refuse(&mut pacer, read(), &ResponseInfo::bare(403), at(0));
     refuse(&mut pacer, read(), &over_limit(2_000), at(1_250));
     assert_eq!(
@@ -158,7 +158,7 @@ fn goes_on_one_by_one_after_a_denial_until_a_request_is_served() {
 
 #[test]
 fn stops_everything_for_a_growing_time_after_403_and_tells_a_person() {
-    let mut pacer = Pacer::<8>::new(told().with_seed(5));
+    let mut pacer = Pacer::<8>::new(known_limits().with_seed(5));
     let mut now = 0;
     let mut last = 0;
     for times in 1..=5 {
@@ -178,7 +178,7 @@ fn stops_everything_for_a_growing_time_after_403_and_tells_a_person() {
         stop(&mut pacer, read(), at(now + u64::from(wait) - 1));
         now += u64::from(wait);
     }
-    // One request tries; the others wait for what it is told.
+    // One request tries; the others wait for what it is reported.
     let first = go(&mut pacer, read(), at(now));
     wait(&mut pacer, read(), at(now));
     pacer.on_response(first, &counted(1, 2_000), at(now + 30));
@@ -188,7 +188,7 @@ fn stops_everything_for_a_growing_time_after_403_and_tells_a_person() {
 
 #[test]
 fn stays_away_after_403_for_as_long_as_it_is_told_at_least() {
-    let mut pacer = Pacer::<8>::new(told());
+    let mut pacer = Pacer::<8>::new(known_limits());
     let blocked = ResponseInfo {
         retry_after_ms: Some(900_000),
         ..ResponseInfo::bare(403)
@@ -199,7 +199,7 @@ fn stays_away_after_403_for_as_long_as_it_is_told_at_least() {
 
 #[test]
 fn goes_on_after_a_403_of_the_service_behind_the_limiter() {
-    let mut pacer = Pacer::<8>::new(told());
+    let mut pacer = Pacer::<8>::new(known_limits());
     let forbidden = ResponseInfo {
         status: 403,
         ..counted(1, 2_000)
@@ -211,7 +211,7 @@ fn goes_on_after_a_403_of_the_service_behind_the_limiter() {
 
 #[test]
 fn goes_on_at_a_persons_word() {
-    let mut pacer = Pacer::<8>::new(told());
+    let mut pacer = Pacer::<8>::new(known_limits());
     refuse(&mut pacer, read(), &ResponseInfo::bare(403), at(0));
     pacer.lift_denial();
     assert_eq!(pacer.denial(at(1)), None);
@@ -221,7 +221,7 @@ fn goes_on_at_a_persons_word() {
 #[test]
 fn gives_two_seeds_two_times() {
     let wait = |seed| {
-        let mut pacer = Pacer::<8>::new(told().with_seed(seed));
+        let mut pacer = Pacer::<8>::new(known_limits().with_seed(seed));
         refuse(&mut pacer, read(), &ResponseInfo::bare(403), at(0));
         stop(&mut pacer, read(), at(0)).retry_ms
     };
@@ -231,7 +231,7 @@ fn gives_two_seeds_two_times() {
 
 #[test]
 fn waits_as_a_503_asks() {
-    let mut pacer = Pacer::<8>::new(told());
+    let mut pacer = Pacer::<8>::new(known_limits());
     let busy = ResponseInfo {
         retry_after_ms: Some(1_000),
         ..ResponseInfo::bare(503)
@@ -243,7 +243,7 @@ fn waits_as_a_503_asks() {
 
 #[test]
 fn heeds_a_refusal_even_of_a_request_that_counted_as_lost() {
-    let mut pacer = Pacer::<8>::new(told().with_lost_after(1_000));
+    let mut pacer = Pacer::<8>::new(known_limits().with_lost_after(1_000));
     let ticket = go(&mut pacer, read(), at(0));
     let _ = go(&mut pacer, read(), at(60_000));
     pacer.on_response(ticket, &ResponseInfo::bare(403), at(61_000));
