@@ -22,13 +22,14 @@
 //! duration = "300s"
 //! extend_on_hit = false
 //!
-//! [origins]                 # prefixes of paths; all else is api
+//! [origins]                 # prefixes of paths that are freed of limits; all else is api
 //! ui = ["/ui/"]
 //! webhook = ["/webhooks/"]
 //! ```
 //!
 //! Without a preset `window` and one plan must be there, and what is absent is off: no daily
-//! limit, no block. The origins are those above unless given. A token file lists credentials:
+//! limit, no block. No path is freed of a limit unless `origins` names it, with a preset neither. A
+//! token file lists credentials:
 //!
 //! ```toml
 //! [[tokens]]

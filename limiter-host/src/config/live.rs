@@ -5,7 +5,7 @@ use super::error::ConfigError;
 use super::whole::{Config, TableRows, Whole};
 use crate::clock::SharedClock;
 use crate::manage::Manage;
-use crate::origins::PathOrigins;
+use crate::origins::{JudgedPath, PathOrigins, UncleanPath};
 use limiter_core::clock::ClockError;
 use limiter_core::{HashKey, Origin, PolicyError, RegisterError};
 use std::error::Error;
@@ -196,12 +196,24 @@ impl LiveOrigins {
         origins.of(path)
     }
 
-    /// Says whether that is a change.
-    fn set(&self, origins: PathOrigins) -> bool {
+    /// The origin of a request for a path, and the path to forward; see [`PathOrigins::judge`].
+    ///
+    /// # Errors
+    ///
+    /// [`UncleanPath`] as there.
+    pub fn judge<'a>(&self, path: &'a str) -> Result<JudgedPath<'a>, UncleanPath> {
+        let origins = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        origins.judge(path)
+    }
+
+    /// Returns the origins if they are others than before.
+    fn set(&self, origins: PathOrigins) -> Option<PathOrigins> {
         let mut current = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let changes = *current != origins;
-        *current = origins;
-        changes
+        if *current == origins {
+            return None;
+        }
+        current.clone_from(&origins);
+        Some(origins)
     }
 }
 
@@ -211,8 +223,8 @@ impl LiveOrigins {
 pub struct Changes {
     /// Whether the policy is another one.
     pub policy: bool,
-    /// Whether the origins are others.
-    pub origins: bool,
+    /// The prefixes of paths that are freed of limits, if they are others.
+    pub origins: Option<PathOrigins>,
     /// Tokens that are new.
     pub registered: usize,
     /// Tokens whose limit, user or kind is another one.
@@ -236,10 +248,11 @@ impl Changes {
 impl fmt::Display for Changes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut parts = Vec::new();
-        for (changed, what) in [(self.policy, "policy"), (self.origins, "origins")] {
-            if changed {
-                parts.push(format!("{what} changed"));
-            }
+        if self.policy {
+            parts.push("policy changed".to_owned());
+        }
+        if let Some(origins) = &self.origins {
+            parts.push(format!("paths with an origin of their own: {origins}"));
         }
         for (tokens, what) in [
             (self.registered, "registered"),

@@ -65,7 +65,7 @@ impl Default for PolicyFile {
         Self {
             policy: Policy::pipedrive(),
             plans: Plans::pipedrive(),
-            origins: PathOrigins::default(),
+            origins: PathOrigins::none(),
         }
     }
 }
@@ -166,7 +166,7 @@ pub(super) fn read_policy(root: &Section<'_, '_>, before: &Plans) -> Option<Poli
     }
     let origins = root
         .section("origins")
-        .map_or_else(PathOrigins::default, |section| read_origins(&section));
+        .map_or_else(PathOrigins::none, |section| read_origins(&section));
     plans.0.sort_by_key(|(_, plan)| plan.index());
     let file = PolicyFile {
         // An error left over has been noted where it arose.

@@ -2,6 +2,7 @@ mod json;
 mod live;
 
 use super::*;
+use crate::PathOrigins;
 use limiter_core::daily::DailyMode;
 use limiter_core::{Kind, Methods, Origin, Plan, Policy, TokenLimit, UnixTime};
 use proptest::prelude::*;
@@ -33,7 +34,16 @@ fn takes_the_preset_whole() {
     assert_eq!(read.policy, Policy::pipedrive());
     assert_eq!(read.plans.find("advanced"), Some(Plan::ADVANCED));
     assert_eq!(read.plans.find("gold"), None);
-    assert_eq!(read.origins.of("/ui/x"), Origin::Ui);
+}
+
+#[test]
+fn frees_no_path_of_a_limit_unless_the_file_names_it() {
+    assert_eq!(policy("preset = 'pipedrive'").origins, PathOrigins::none());
+    let plain = policy("window = '1m'\nplans.only = { api_token = 1, access_token = 1 }");
+    assert_eq!(plain.origins, PathOrigins::none());
+    let named = policy("preset = 'pipedrive'\norigins.ui = ['/ui/']");
+    assert_eq!(named.origins.of("/ui/x"), Origin::Ui);
+    assert_eq!(named.origins.of("/webhooks/x"), Origin::Api);
 }
 
 #[test]

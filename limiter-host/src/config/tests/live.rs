@@ -102,7 +102,7 @@ fn keeps_what_is_used<D: Manage>(limiter: impl FnOnce(Policy) -> D) {
     let changes = live.reload().unwrap();
     assert_eq!(
         changes.to_string(),
-        "policy changed; origins changed; 1 token registered; 1 token updated; 1 token revoked"
+        "policy changed; paths with an origin of their own: /app/ (ui); 1 token registered; 1 token updated; 1 token revoked"
     );
     assert_eq!(post(&live, "a"), Ok((50, 48, 5)));
     assert_eq!(post(&live, "b"), Ok((120, 118, 5)));
