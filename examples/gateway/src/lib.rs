@@ -4,8 +4,9 @@
 //! `--upstream URL` it is a reverse proxy. The journey of a request:
 //!
 //! 1. [`listener`]: accepts the connection, ends its TLS ([`tls`]), reads the head, notes the peer.
-//! 2. `limiter_host::LimiterLayer`: refuses, or lets through with quota headers.
-//! 3. [`upstream`]: the gateway's own answer, or [`proxy`]: another server's, streamed.
+//! 2. `screen`: refuses a head that servers read differently.
+//! 3. `limiter_host::LimiterLayer`: refuses, or lets through with quota headers.
+//! 4. [`upstream`]: the gateway's own answer, or [`proxy`]: another server's, streamed.
 //!
 //! Beside it, on a listener of its own if that is wanted: [`admin`], for operators.
 //!
@@ -23,6 +24,7 @@ mod follow;
 pub mod limits;
 pub mod listener;
 pub mod proxy;
+mod screen;
 pub mod server;
 pub mod settings;
 pub mod state;

@@ -4,6 +4,7 @@ use crate::demo;
 use crate::error::StartError;
 use crate::follow::Follow;
 use crate::listener::FindToken;
+use crate::screen::Origins;
 use crate::settings::{Settings, TableSize};
 use crate::state::{Kept, Opened, StateSettings};
 use crate::store::Decider;
@@ -31,7 +32,7 @@ pub struct Limits {
     pub table: TableSize,
     /// Who decides: the limiter, unless there is a store or a state.
     decider: Arc<Decider>,
-    origins: Origins,
+    pub(crate) origins: Origins,
     /// The file that it is kept at, if there is one.
     pub(crate) follow: Option<Follow>,
     /// The directory that it is kept in, if there is one.
@@ -68,10 +69,7 @@ impl Limits {
             key,
             clock,
             table,
-            origins: {
-                let origins = settings.policy.origins.clone();
-                Arc::new(move |path| origins.of(path))
-            },
+            origins: Origins::Fixed(Arc::new(settings.policy.origins.clone())),
             follow: None,
             kept: None,
         };
@@ -139,8 +137,7 @@ impl Limits {
         live: LiveConfig<D>,
         ready: impl Fn() -> bool + Send + Sync + 'static,
     ) {
-        let origins = live.origins();
-        self.origins = Arc::new(move |path| origins.of(path));
+        self.origins = Origins::Live(live.origins());
         self.follow = Some(Follow::new(path.display().to_string(), live, ready));
     }
 
@@ -214,9 +211,9 @@ impl Limits {
     #[must_use]
     pub(crate) fn layer(&self, metrics: Option<&LimiterMetrics>) -> LimiterLayer<Decider> {
         let (key, clock) = (self.key.clone(), self.clock.clone());
-        let origins = Arc::clone(&self.origins);
+        let origins = self.origins.clone();
         let layer = LimiterLayer::new(Arc::clone(&self.decider), key, clock)
-            .origin(move |head| origins(head.uri.path()));
+            .origin(move |head| origins.of(head.uri.path()));
         match metrics {
             Some(metrics) => layer.time_decisions(true).on_decision(metrics.hook()),
             None => layer,
@@ -225,9 +222,9 @@ impl Limits {
 
     /// Finds the token for which a request is decided; `None` where none is shown, or looked at.
     pub(crate) fn find_token(&self) -> FindToken {
-        let (key, origins) = (self.key.clone(), Arc::clone(&self.origins));
+        let (key, origins) = (self.key.clone(), self.origins.clone());
         Arc::new(move |head| {
-            let exempt = origins(head.uri.path()) != Origin::Api;
+            let exempt = origins.of(head.uri.path()) != Origin::Api;
             let shown = if exempt { None } else { credential(head).ok()? };
             shown.map(|shown| key.token(&shown))
         })
@@ -266,9 +263,6 @@ pub(crate) enum NotUnblocked {
     #[cfg(feature = "redis")]
     Store(String),
 }
-
-/// Where a request comes from, by its path.
-type Origins = Arc<dyn Fn(&str) -> Origin + Send + Sync>;
 
 /// The tokens that are known: those of the settings, or the demo's.
 fn tokens(settings: &Settings) -> Cow<'_, [TokenEntry]> {

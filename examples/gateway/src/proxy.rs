@@ -1,25 +1,27 @@
 //! The reverse proxy: a request goes to the upstream, its answer comes back, both streamed.
 //!
 //! - `Host` is the upstream's own; what the client asked for goes into `X-Forwarded-Host`.
-//! - `X-Forwarded-For` and `-Proto` are the gateway's word alone: what a client claims there, or in
-//!   `Forwarded`, is dropped, for anyone can claim anything.
+//! - `X-Forwarded-For` and `-Proto` are the gateway's word alone: what a client claims there, in
+//!   `Forwarded`, `True-Client-IP`, `X-Original-URL` and the like is dropped, for anyone can claim
+//!   anything; so is a field whose name has another character than letters, digits and hyphens, which
+//!   some servers take for one of these (`X_Forwarded_For`).
 //! - A credential is forwarded as it came, also in the query: the upstream may need it. It is not
 //!   logged here, and neither is the target.
 //! - `Location` and bodies pass as they are; nothing in them is rewritten.
-//! - Connections are not upgraded, and `CONNECT` is answered 405.
+//! - Connections are not upgraded.
 
 mod answer;
 mod headers;
 
 pub use self::answer::{AnswerError, AnswerStream};
 
-use self::headers::{hide_connection, identify};
+use self::headers::{drop_claims, hide_connection, identify};
 use crate::listener::{BodyFault, Peer, RequestBody, TOO_LONG_BODY, Watch};
 use crate::upstream::{AnswerBody, json};
 use http_body_util::Either;
 use hyper::body::Incoming;
 use hyper::http::uri::{Authority, PathAndQuery, Scheme};
-use hyper::{Method, Request, Response, StatusCode, Uri, Version};
+use hyper::{Request, Response, StatusCode, Uri, Version};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
@@ -111,9 +113,6 @@ impl Proxy {
 
     /// Forwards a request; a failure is an answer, 502 or 504.
     pub async fn forward(&self, request: Request<RequestBody>) -> Response<AnswerBody> {
-        if request.method() == Method::CONNECT {
-            return json(StatusCode::METHOD_NOT_ALLOWED, METHOD_BODY);
-        }
         let watch = request.body().watch();
         let Ok(request) = self.readdress(request) else {
             return json(StatusCode::BAD_REQUEST, TARGET_BODY);
@@ -144,6 +143,7 @@ impl Proxy {
         let (mut parts, body) = request.into_parts();
         let peer = parts.extensions.remove::<Peer>();
         hide_connection(&mut parts.headers);
+        drop_claims(&mut parts.headers, &parts.method);
         identify(&mut parts.headers, &parts.uri, parts.version, peer);
         parts.uri = self.target(&parts.uri)?;
         parts.version = Version::HTTP_11;
@@ -199,7 +199,6 @@ const POOL_IDLE: Duration = Duration::from_secs(30);
 /// What a connection to the upstream may buffer; a longer head of an answer is garbage.
 const BUFFER_BYTES: usize = 64 * 1024;
 
-const METHOD_BODY: &str = r#"{"success":false,"error":"method not allowed","errorCode":405}"#;
 const TARGET_BODY: &str = r#"{"success":false,"error":"bad request target","errorCode":400}"#;
 const TOO_SLOW_BODY: &str = r#"{"success":false,"error":"request body too slow","errorCode":408}"#;
 const BAD_GATEWAY_BODY: &str = r#"{"success":false,"error":"bad gateway","errorCode":502}"#;

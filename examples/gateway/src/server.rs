@@ -6,6 +6,7 @@ use crate::error::{EndError, StartError};
 use crate::limits::Limits;
 use crate::listener::{ConnectionLimits, FindToken, InFlightLimits, Listener};
 use crate::proxy::Proxy;
+use crate::screen::Screen;
 use crate::settings::Settings;
 use crate::store::Decider;
 use crate::tls::Tls;
@@ -22,7 +23,7 @@ use tower_layer::Layer as _;
 #[derive(Debug)]
 pub struct Gateway {
     listener: Listener,
-    service: Limited<Backend, Decider>,
+    service: Screen<Limited<Backend, Decider>>,
     admin: Option<(Listener, Admin)>,
     limits: Limits,
     tls: Option<Tls>,
@@ -70,9 +71,10 @@ impl Gateway {
             }
             _ => None,
         };
+        let service = layer.layer(proxy.map_or(Backend::Embedded, Backend::Proxy));
         Ok(Self {
             listener,
-            service: layer.layer(proxy.map_or(Backend::Embedded, Backend::Proxy)),
+            service: Screen::new(service, limits.origins.clone()),
             admin,
             limits,
             tls,

@@ -6,7 +6,7 @@ use hyper::header::{
     CONNECTION, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
     PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VIA,
 };
-use hyper::{Uri, Version};
+use hyper::{Method, Uri, Version};
 
 /// Removes the fields that speak of one connection: the known ones, and those that `Connection`
 /// names.
@@ -22,11 +22,28 @@ pub(super) fn hide_connection(headers: &mut HeaderMap) {
     }
 }
 
+/// Removes the fields by which a client could claim to be another one or to ask for something else
+/// than was judged, and the fields that an upstream may take for one of them.
+pub(super) fn drop_claims(headers: &mut HeaderMap, method: &Method) {
+    let mut dropped: Vec<HeaderName> = Vec::new();
+    for name in headers.keys() {
+        let text = name.as_str();
+        // CGI, WSGI and PHP write every other character as they write a hyphen.
+        let has_a_twin = !text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        let overrides = *method != Method::POST && OVERRIDES.contains(&text);
+        if has_a_twin || overrides || CLAIMS.contains(&text) || text.starts_with(FORWARDED) {
+            dropped.push(name.clone());
+        }
+    }
+    for name in dropped {
+        headers.remove(name);
+    }
+}
+
 /// Tells the upstream who is asking for what, by the gateway's own knowledge.
 pub(super) fn identify(headers: &mut HeaderMap, uri: &Uri, version: Version, peer: Option<Peer>) {
-    for claim in CLAIMS {
-        headers.remove(claim);
-    }
     // The expectation is answered here: the server says 100 when the body is asked for.
     headers.remove(EXPECT);
     // An absolute target outranks the field (RFC 9112, section 3.2.2).
@@ -61,15 +78,36 @@ const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// Fields in which a client may claim to be somebody else.
-const CLAIMS: [HeaderName; 7] = [
-    HeaderName::from_static("forwarded"),
-    FORWARDED_FOR,
-    FORWARDED_HOST,
-    HeaderName::from_static("x-forwarded-port"),
-    HeaderName::from_static("x-forwarded-prefix"),
-    FORWARDED_PROTO,
-    HeaderName::from_static("x-real-ip"),
+/// All fields that begin so are the gateway's word alone.
+const FORWARDED: &str = "x-forwarded";
+
+/// Fields in which some upstreams look for the client's address, or for the target.
+const CLAIMS: [&str; 18] = [
+    "cf-connecting-ip",
+    "cf-connecting-ipv6",
+    "client-ip",
+    "fastly-client-ip",
+    "forwarded",
+    "true-client-ip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "x-envoy-external-address",
+    "x-host",
+    "x-original-host",
+    "x-original-uri",
+    "x-original-url",
+    "x-originating-ip",
+    "x-real-ip",
+    "x-remote-addr",
+    "x-remote-ip",
+    "x-rewrite-url",
+];
+
+/// Fields that name another method. A POST may be any other: it counts as a write already.
+const OVERRIDES: [&str; 3] = [
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
 ];
 
 const HOP_BY_HOP: [HeaderName; 9] = [
@@ -116,6 +154,41 @@ mod tests {
     }
 
     #[test]
+    fn drops_every_field_in_which_a_client_may_claim_an_address_or_a_target() {
+        let mut headers = HeaderMap::new();
+        let twins = [
+            "x_forwarded_for",
+            "x.real.ip",
+            "x-forwarded_host",
+            "true_client_ip",
+            "x_api_token",
+            "content_length",
+        ];
+        let forwarded = ["x-forwarded", "x-forwarded-ssl", "x-forwarded-prefix"];
+        for name in CLAIMS
+            .iter()
+            .chain(&OVERRIDES)
+            .chain(&twins)
+            .chain(&forwarded)
+        {
+            headers.append(*name, HeaderValue::from_static("10.0.0.1"));
+        }
+        headers.append("x-mine", HeaderValue::from_static("kept"));
+        drop_claims(&mut headers, &Method::GET);
+        assert_eq!(headers, fields(&[("x-mine", "kept")]));
+    }
+
+    #[test]
+    fn lets_a_post_name_another_method_and_no_other_request() {
+        let fields = fields(&[("x-http-method-override", "DELETE")]);
+        for (method, left) in [(Method::POST, 1), (Method::GET, 0), (Method::PATCH, 0)] {
+            let mut headers = fields.clone();
+            drop_claims(&mut headers, &method);
+            assert_eq!(headers.len(), left, "{method}");
+        }
+    }
+
+    #[test]
     fn drops_what_a_client_claims_and_tells_what_the_gateway_knows() {
         let mut headers = fields(&[
             ("host", "api.example"),
@@ -125,6 +198,7 @@ mod tests {
             ("x-forwarded-proto", "https"),
             ("via", "1.1 cache"),
         ]);
+        drop_claims(&mut headers, &Method::GET);
         let peer = Peer {
             address: IpAddr::V4(Ipv4Addr::LOCALHOST),
             tls: false,

@@ -6,6 +6,8 @@ use gateway::Settings;
 use gateway::settings::AdminSettings;
 use http_body_util::Full;
 use hyper::Request;
+use limiter_host::PathOrigins;
+use limiter_host::config::PolicyFile;
 use serde_json::{Value, json};
 
 async fn rig() -> Rig {
@@ -14,6 +16,10 @@ async fn rig() -> Rig {
             listen: "127.0.0.1:0".to_owned(),
             hosts: vec!["ops.example".to_owned()],
         }),
+        policy: PolicyFile {
+            origins: PathOrigins::default(),
+            ..PolicyFile::default()
+        },
         ..Settings::default()
     })
     .await

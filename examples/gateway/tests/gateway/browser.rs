@@ -8,7 +8,7 @@ mod webdriver;
 
 use self::chromium::{Chromium, Look};
 use self::traffic::Traffic;
-use crate::program::{Program, directory};
+use crate::program::{Program, directory, file};
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
@@ -21,9 +21,7 @@ const PHONE: (u32, u32) = (390, 844);
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs a browser; run ./ci.sh browser"]
 async fn shows_the_gateway_at_work_and_lifts_a_block() {
-    let state = directory("browser-state");
-    let flags = ["--listen", "127.0.0.1:0", "--admin", "0", "--state"];
-    let mut gateway = Program::start(&[&flags[..], &[state.to_str().unwrap()]].concat());
+    let mut gateway = gateway();
     let browser = Chromium::start().await;
     browser.open(&format!("http://{}/", gateway.admin())).await;
     browser
@@ -105,7 +103,7 @@ async fn shows_how_a_shared_store_is_doing_and_says_what_is_not_known() {
     let Some(server) = limiter_redis_servers::Server::start() else {
         return;
     };
-    let key = crate::program::file("browser-store.key", "16 random bytes.");
+    let key = file("browser-store.key", "16 random bytes.");
     let url = server.url();
     let flags = ["--store", &url, "--store-key", &key, "--admin", "0"];
     let gateway = Program::start(&[&["--listen", "127.0.0.1:0"], &flags[..]].concat());
@@ -141,6 +139,27 @@ async fn take_pictures(browser: &Chromium) {
             );
         }
     }
+}
+
+/// A gateway with a state and an exempt prefix.
+fn gateway() -> Program {
+    let state = directory("browser-state");
+    let policy = file(
+        "browser.toml",
+        "preset = 'pipedrive'\norigins.webhook = ['/webhooks/']\n",
+    );
+    let path = state.to_str().unwrap();
+    let flags = [
+        "--listen",
+        "127.0.0.1:0",
+        "--admin",
+        "0",
+        "--policy",
+        &policy,
+        "--state",
+        path,
+    ];
+    Program::start(&flags)
 }
 
 #[tokio::test]
