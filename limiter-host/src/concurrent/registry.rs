@@ -21,8 +21,6 @@ pub(super) struct Registry {
     users: Index,
     /// Rows that tokens have.
     occupied: usize,
-    /// Where the last search for an idle row ended.
-    hand: usize,
     evicted_tokens: u64,
     evicted_users: u64,
     table_full: u64,
@@ -33,7 +31,6 @@ impl Registry {
         Self {
             users: Index::new(users),
             occupied: 0,
-            hand: 0,
             evicted_tokens: 0,
             evicted_users: 0,
             table_full: 0,
@@ -310,7 +307,9 @@ impl<'a> Registering<'a> {
         at: Instant,
     ) -> Result<Registered, RegisterError> {
         loop {
-            let (victim, place) = self.rooms_for(user, at).ok_or(RegisterError::TableFull)?;
+            let (victim, place) = self
+                .rooms_for(token.as_u64(), user, at)
+                .ok_or(RegisterError::TableFull)?;
             if let Some(row) = victim {
                 if !self.vacate(row, at) {
                     continue;
@@ -331,13 +330,13 @@ impl<'a> Registering<'a> {
 
     /// The token row to evict, if one must go, and the place of the user's row; `None` if there is
     /// no room for either. Changes nothing.
-    fn rooms_for(&mut self, user: u64, at: Instant) -> Option<(Option<Row<'a>>, u32)> {
+    fn rooms_for(&mut self, token: u64, user: u64, at: Instant) -> Option<(Option<Row<'a>>, u32)> {
         let full = self.registry.occupied >= self.limiter.tokens;
         // At first any idle row will do, if one must go at all. If that leaves no room for the
         // user, the idle row must be the last one of an unused user, who goes with it.
         for with_user in [false, true] {
             let victim = if full || with_user {
-                Some(self.find_idle(at, with_user)?)
+                Some(self.find_idle(token, at, with_user)?)
             } else {
                 None
             };
@@ -348,24 +347,21 @@ impl<'a> Registering<'a> {
         None
     }
 
-    /// An idle row that may be evicted (T2), if asked the last one of an unused user. *O*(rows).
-    fn find_idle(&mut self, at: Instant, with_user: bool) -> Option<Row<'a>> {
+    /// The idle row nearest behind the home of `token` that may be evicted (T2), if asked the last
+    /// one of an unused user. *O*(rows).
+    ///
+    /// Nearest, so that the newcomer takes that row or one nearer: were rows given up elsewhere,
+    /// vacancies would gather there, and newcomers to full parts of the table go ever farther.
+    fn find_idle(&self, token: u64, at: Instant, with_user: bool) -> Option<Row<'a>> {
         let table = &self.limiter.table;
-        let rows = table.rows();
-        for _ in 0..rows {
-            let row = table.row(self.registry.hand)?;
-            let next = self.registry.hand + 1;
-            self.registry.hand = if next < rows { next } else { 0 };
+        let mut rows = table.rows_from(table.home(token));
+        rows.find(|row| {
             let lease = row.lease();
-            if row.head.id.load(Ordering::Acquire) != 0
+            row.head.id.load(Ordering::Acquire) != 0
                 && !lease.terms().is_pinned()
-                && is_idle(row, self.policy, at)
+                && is_idle(*row, self.policy, at)
                 && (!with_user || self.goes_with_user(lease))
-            {
-                return Some(row);
-            }
-        }
-        None
+        })
     }
 
     /// Whether the user's row is free once the row with this lease is gone.

@@ -136,6 +136,13 @@ impl Table {
         })
     }
 
+    /// All rows, from a bucket on and around the end.
+    pub(super) fn rows_from(&self, bucket: usize) -> impl Iterator<Item = Row<'_>> {
+        let first = bucket * ROWS;
+        let places = (first..self.rows()).chain(0..first);
+        places.filter_map(|index| self.row(index))
+    }
+
     /// The most rows that one look-up visits now. *O*(rows).
     pub(super) fn longest_probe(&self) -> usize {
         let reaches = self.reaches.iter();

@@ -111,7 +111,6 @@ pub(super) struct Index {
     used: u32,
     /// Where the last search for an unused place ended.
     hand: u32,
-    longest: u32,
 }
 
 #[derive(Clone, Copy)]
@@ -133,7 +132,6 @@ impl Index {
             entries: vec![entry; users as usize].into_boxed_slice(),
             used: 0,
             hand: 0,
-            longest: 0,
         }
     }
 
@@ -179,10 +177,6 @@ impl Index {
             next: std::mem::replace(&mut self.heads[chain], place),
             tokens: 0,
         };
-        let length = std::iter::successors(Some(place), |&place| {
-            Some(self.entries[place as usize].next).filter(|&next| next != NONE)
-        });
-        self.longest = self.longest.max(length.fold(0, |count, _| count + 1));
         taken_over
     }
 
@@ -207,9 +201,16 @@ impl Index {
         self.used
     }
 
-    /// The most entries that one look-up has had to visit.
+    /// The most entries that one look-up visits now. *O*(users).
     pub(super) fn longest_probe(&self) -> u32 {
-        self.longest
+        let lengths = self.heads.iter().map(|&first| self.chain_length(first));
+        lengths.max().unwrap_or(0)
+    }
+
+    fn chain_length(&self, first: u32) -> u32 {
+        let entry = |place: u32| self.entries.get(place as usize);
+        let chain = std::iter::successors(entry(first), |before| entry(before.next));
+        chain.fold(0, |count, _| count + 1)
     }
 
     fn unlink(&mut self, place: u32) {

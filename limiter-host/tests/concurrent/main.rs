@@ -5,4 +5,5 @@ mod batch;
 mod differential;
 mod subjects;
 mod threads;
+mod turnover;
 mod vectors;

@@ -13,6 +13,7 @@ mod pair;
 pub mod rules;
 mod seen;
 mod subject;
+mod turnover;
 mod twin;
 pub mod vectors;
 #[cfg(doctest)]
@@ -22,4 +23,5 @@ pub use decode::{Choices, decode_policy};
 pub use pair::{Failure, Pair};
 pub use seen::Seen;
 pub use subject::{LosesState, Restarts, Subject, TellsRows};
+pub use turnover::{Turned, Turnover};
 pub use twin::{core_request, model_policy, now, token, user};
