@@ -106,7 +106,7 @@ impl Turnover {
                 assert!(host.ask(newcomer).is_admitted());
                 for _ in 0..2 {
                     let token = tokens[below(tokens.len())];
-                    host.ask(token);
+                    let _ = host.ask(token);
                 }
             }
             let statistics = host.subject.statistics();
