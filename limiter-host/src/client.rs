@@ -1,6 +1,6 @@
-//! The calling side: clients that wait instead of being refused.
+//! The calling side: HTTP clients that wait instead of being refused.
 //!
-//! A [`SharedPacer`] is the core's [`Pacer`](limiter_pacer::Pacer) for all tasks and threads
+//! A [`SharedPacer`] is one [`Pacer`](limiter_pacer::Pacer) for all tasks and threads
 //! of a process that use one token. Around it:
 //!
 //! | you have | use |
@@ -10,9 +10,9 @@
 //! | any other client in async code | [`SharedPacer::acquire`], and [`Permit::on_response`] |
 //! | a simple program without an executor | [`SharedPacer::acquire_blocking`], or [`SharedPacer::send_blocking`] |
 //!
-//! A wait ends when its time has passed or an answer has made it shorter. Whoever drops the future
-//! gives the place up, and nothing stays reserved. Who may wait only so long ([`Pacing::within`])
-//! gets an error at once where the wait would be longer.
+//! A wait ends when its time has passed or a response has made it shorter. Dropping the future gives
+//! up the place, and nothing stays reserved. With a deadline ([`Pacing::within`]) a longer wait is
+//! an error at once.
 //!
 //! With the feature `tracing`, waits, refusals and denials are events; with the feature `metrics`
 //! they are counted through the `metrics` facade. Neither ever sees a header or a token.
@@ -41,7 +41,7 @@ pub use self::shared::{FLIGHTS, SharedPacer};
 use limiter_core::Now;
 use limiter_pacer::ResponseInfo;
 
-/// What a response's head tells of the limits, `now` being the moment it came.
+/// Reads the limits that a response's head reports; `now` is the moment of the response.
 ///
 /// ```
 /// use limiter_host::client::answer;

@@ -1,4 +1,4 @@
-//! The blocking form: for simple programs, with whatever client they have.
+//! The blocking form, for programs without an executor and with any client.
 
 use super::error::CallError;
 use super::pacing::Pacing;
@@ -9,7 +9,7 @@ use limiter_pacer::ResponseInfo;
 
 /// A response that a pacer can read.
 pub trait Reply {
-    /// What it tells of the limits, `now` being the moment it came.
+    /// Reads the limits that it reports; `now` is the moment of the response.
     fn answer(&self, now: Now) -> ResponseInfo;
 }
 
@@ -21,7 +21,7 @@ impl<T> Reply for http::Response<T> {
 
 impl SharedPacer {
     /// Blocks until a request may be sent, sends it, learns from its response, and sends it again
-    /// up to `retries` times where that may be done; see [`Replay`](super::Replay).
+    /// up to `retries` times where that is safe; see [`Replay`](super::Replay).
     ///
     /// `send` sends one request of this method and waits for its response.
     ///
@@ -41,8 +41,8 @@ impl SharedPacer {
     ///
     /// # Errors
     ///
-    /// [`CallError`]: the pacer's where nothing was sent, else that of `send`. A refusal is a
-    /// response.
+    /// [`CallError`]: the pacer's if nothing was sent, else that of `send`. A refusal is a response,
+    /// not an error.
     pub fn send_blocking<R: Reply, E>(
         &self,
         method: &http::Method,

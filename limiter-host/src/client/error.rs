@@ -1,4 +1,4 @@
-//! Why a request was not sent.
+//! Errors of paced calls.
 
 use limiter_core::clock::ClockError;
 use limiter_pacer::{Stop, StopReason};
@@ -6,13 +6,13 @@ use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
-/// Why the pacer let no request go. Nothing was sent, and nothing is reserved.
+/// An error of the pacer: nothing was sent, and nothing is reserved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PaceError {
-    /// It would have to wait past its deadline.
+    /// The wait would pass the deadline.
     PastDeadline {
-        /// How long it would have had to wait from then on, at least.
+        /// The least time that the request would have to wait from then on.
         wait: Duration,
     },
     /// Nothing is to be sent: the day's writes are spent, access is denied, the request can never
@@ -51,7 +51,7 @@ impl Error for PaceError {
 }
 
 impl PaceError {
-    /// Whether access is denied, which a person should look into.
+    /// Returns `true` if access is denied, which a person should look into.
     #[must_use]
     pub const fn is_denied(&self) -> bool {
         matches!(
@@ -64,7 +64,7 @@ impl PaceError {
     }
 }
 
-/// Why a call through a paced client failed.
+/// An error of a call through a paced client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CallError<E> {
     /// The request was not sent.

@@ -1,4 +1,4 @@
-//! A tower layer for clients: waits, sends, learns, and sends again what may be.
+//! A tower layer for clients: waits, sends, learns from responses, and retries.
 
 use super::error::CallError;
 use super::pacing::Pacing;
@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 use tower_layer::Layer;
 use tower_service::Service;
 
-/// Paces the requests of an HTTP client.
+/// A layer that paces the requests of an HTTP client.
 ///
 /// Every clone of the layer, and every client under it, shares the one pacer.
 ///
@@ -22,11 +22,11 @@ use tower_service::Service;
 /// use limiter_host::pacer::PacerPolicy;
 /// use tower_layer::Layer as _;
 ///
-/// let told = PacerPolicy::of(&Policy::pipedrive(), Plan::ADVANCED, Kind::ApiToken).unwrap();
-/// let pacer = SharedPacer::new(told, SharedClock::system());
+/// let policy = PacerPolicy::of(&Policy::pipedrive(), Plan::ADVANCED, Kind::ApiToken).unwrap();
+/// let pacer = SharedPacer::new(policy, SharedClock::system());
 /// let layer = PacerLayer::new(pacer.clone()).retries(3);
 /// # let client = ();
-/// let paced = layer.layer(client); // hyper_util's client, say
+/// let paced = layer.layer(client); // for example hyper_util's client
 /// # let _ = paced;
 /// ```
 #[derive(Clone, Debug)]
@@ -37,7 +37,7 @@ pub struct PacerLayer<R = Never> {
 }
 
 impl PacerLayer {
-    /// A layer that waits, sends and learns, and sends nothing again.
+    /// Creates a layer that waits, sends and learns, without retries.
     #[must_use]
     pub const fn new(pacer: SharedPacer) -> Self {
         Self {
@@ -49,20 +49,20 @@ impl PacerLayer {
 }
 
 impl<R> PacerLayer<R> {
-    /// The same with another pacing of requests that have none in their extensions.
+    /// Sets the pacing of requests that have none in their extensions.
     #[must_use]
     pub const fn pacing(mut self, pacing: Pacing) -> Self {
         self.pacing = pacing;
         self
     }
 
-    /// The same, which sends a refused request up to so many times again; see [`Replay`].
+    /// Retries a refused request up to this number of times; see [`Replay`].
     #[must_use]
     pub fn retries(self, most: u32) -> PacerLayer<Retries> {
         self.replay(Retries(most))
     }
 
-    /// The same with another way to send again.
+    /// Sets the way in which requests are retried.
     #[must_use]
     pub fn replay<T>(self, replay: T) -> PacerLayer<T> {
         PacerLayer {

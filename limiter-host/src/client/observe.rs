@@ -1,9 +1,9 @@
 //! Events and counts, where the features ask for them; nothing otherwise.
 //!
-//! | metric | what it is |
+//! | metric | meaning |
 //! |---|---|
-//! | `limiter_client_wait_seconds` | histogram: how long requests waited before they were sent |
-//! | `limiter_client_answers_total` | counter by `status`: answers |
+//! | `limiter_client_wait_seconds` | histogram: time that requests waited before they were sent |
+//! | `limiter_client_responses_total` | counter by `status`: responses |
 //! | `limiter_client_stops_total` | counter by `reason`: requests that were not sent |
 //! | `limiter_client_held_permits`, `limiter_client_limit` | gauges: of the pacer's window |
 #![cfg_attr(
@@ -34,7 +34,7 @@ pub(super) fn stopped(stop: &Stop) {
         .increment(1);
 }
 
-/// An answer came.
+/// A response was received.
 pub(super) fn on_response(
     answer: &ResponseInfo,
     status: &PacerStatus,
@@ -45,7 +45,7 @@ pub(super) fn on_response(
         (403, Some(denial)) => tracing::error!(
             times = denial.times,
             retry_ms = denial.retry_ms,
-            "the service denied access; somebody should look into it"
+            "the service denied access; a person should look into it"
         ),
         (429 | 503, _) => tracing::warn!(
             status = answer.status,
@@ -63,7 +63,7 @@ pub(super) fn on_response(
     #[cfg(feature = "metrics")]
     {
         let code = answer.status.to_string();
-        metrics::counter!("limiter_client_answers_total", "status" => code).increment(1);
+        metrics::counter!("limiter_client_responses_total", "status" => code).increment(1);
         metrics::gauge!("limiter_client_held_permits").set(f64::from(status.held));
         if let Some(limit) = status.limit {
             metrics::gauge!("limiter_client_limit").set(f64::from(limit));

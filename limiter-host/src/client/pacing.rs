@@ -1,11 +1,12 @@
-//! What is said of one request beyond its head.
+//! Per-request settings of the pacer.
 
 use limiter_core::Method;
 use limiter_pacer::{Priority, SendRequest};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-/// How a request is paced: put one into its extensions, or give the layer another default.
+/// The pacing of a request: its cost, priority and deadline. Put one into the request's extensions,
+/// or set the layer's default.
 ///
 /// ```
 /// use limiter_host::client::Pacing;
@@ -24,7 +25,7 @@ pub struct Pacing {
 }
 
 impl Pacing {
-    /// One permit, normal priority, and as long a wait as it takes.
+    /// One permit, normal priority, no deadline.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -34,22 +35,22 @@ impl Pacing {
         }
     }
 
-    /// The same at another cost in permits.
+    /// Sets the cost in permits.
     #[must_use]
     pub const fn cost(mut self, permits: NonZeroU32) -> Self {
         self.cost = permits;
         self
     }
 
-    /// The same at another priority.
+    /// Sets the priority.
     #[must_use]
     pub const fn priority(mut self, priority: Priority) -> Self {
         self.priority = priority;
         self
     }
 
-    /// The same with a deadline so far from the call on: a wait that would pass it is an error at
-    /// once. It bounds the waits, retries included, and not the service's own time.
+    /// Sets a deadline, counted from the call: a wait that would pass it is an error at once. It bounds
+    /// the waits, including those of retries, but not the time of the service.
     #[must_use]
     pub const fn within(mut self, time: Duration) -> Self {
         self.within = Some(time);

@@ -6,10 +6,10 @@ use limiter_pacer::{ResponseInfo, Ticket};
 use std::fmt;
 use std::sync::Arc;
 
-/// The right to send one request, now; its answer goes back with [`Permit::on_response`].
+/// The right to send one request, now; pass its response to [`Permit::on_response`].
 ///
-/// Dropped before [`Permit::sending`], it gives its reservation back. Dropped after that, its
-/// request counts as one without an answer, and holds its permits until it is certain to be lost.
+/// Dropped before [`Permit::sending`], it cancels its reservation. Dropped after that, its request
+/// counts as one without a response, and holds its permits until it is certain to be lost.
 #[must_use = "send, and hand the answer back"]
 pub struct Permit {
     inner: Arc<Inner>,
@@ -29,7 +29,7 @@ impl Permit {
         }
     }
 
-    /// The request goes out now.
+    /// Reports that the request is sent now.
     pub fn sending(&mut self) {
         self.read_clock();
         if let Some(ticket) = &self.ticket {
@@ -38,12 +38,12 @@ impl Permit {
         self.sending = true;
     }
 
-    /// The request did not go out after all, as when no connection could be made.
+    /// Reports that the request was not sent after all, for example without a connection.
     pub fn not_sent(mut self) {
         self.sending = false;
     }
 
-    /// The answer came. `read` gets the moment, to read it by.
+    /// Reports the response. `read` receives the moment of the response.
     pub fn on_response(mut self, read: impl FnOnce(Now) -> ResponseInfo) -> ResponseInfo {
         self.read_clock();
         let now = self.at;
@@ -57,7 +57,7 @@ impl Permit {
         answer
     }
 
-    /// A clock that cannot be read stands still: what the answer says is heeded all the same.
+    /// The present; a clock that cannot be read stands still, so the response still counts.
     fn read_clock(&mut self) {
         if let Ok(now) = self.inner.clock.now() {
             self.at = now;

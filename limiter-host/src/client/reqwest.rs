@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use http::Extensions;
 use reqwest_middleware::{Error, Middleware, Next, Result};
 
-/// Paces the requests of a reqwest client.
+/// A middleware that paces the requests of a reqwest client.
 ///
 /// ```
 /// use limiter_host::SharedClock;
@@ -22,9 +22,8 @@ use reqwest_middleware::{Error, Middleware, Next, Result};
 /// # let _ = client;
 /// ```
 ///
-/// A request's [`Pacing`] is taken from its extensions
-/// (`reqwest_middleware::RequestBuilder::with_extension`). A body that is a stream cannot be sent
-/// again. [`PaceError`](super::PaceError) comes as [`Error::Middleware`].
+/// A request's [`Pacing`] comes from its extensions
+/// (`reqwest_middleware::RequestBuilder::with_extension`). A streaming body cannot be retried. [`PaceError`](super::PaceError) comes as [`Error::Middleware`].
 #[derive(Clone, Debug)]
 pub struct PacerMiddleware {
     pacer: SharedPacer,
@@ -33,7 +32,7 @@ pub struct PacerMiddleware {
 }
 
 impl PacerMiddleware {
-    /// Waits, sends and learns, and sends nothing again.
+    /// Creates a middleware that waits, sends and learns, without retries.
     #[must_use]
     pub const fn new(pacer: SharedPacer) -> Self {
         Self {
@@ -43,15 +42,14 @@ impl PacerMiddleware {
         }
     }
 
-    /// The same with another pacing of requests that have none of their own.
+    /// Sets the pacing of requests that have none in their extensions.
     #[must_use]
     pub const fn pacing(mut self, pacing: Pacing) -> Self {
         self.pacing = pacing;
         self
     }
 
-    /// The same, which sends a refused request up to so many times again; see
-    /// [`Replay`](super::Replay).
+    /// Retries a refused request up to this number of times; see [`Replay`](super::Replay).
     #[must_use]
     pub const fn retries(mut self, most: u32) -> Self {
         self.retries = most;

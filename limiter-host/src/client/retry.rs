@@ -1,22 +1,22 @@
-//! What may be sent again.
+//! Retries of refused requests.
 
 use http::{Method, Request};
 use limiter_pacer::ResponseInfo;
 
-/// Whether, and how, a layer sends a request again.
+/// A strategy for retrying a request.
 ///
-/// Sent again is only what was refused before it was executed or may be executed twice: any
-/// request after a 429 of the window, once the gate opens; after a 503 that tells when to come
-/// back, one of an idempotent method (RFC 9110, section 9.2.2). Never one after a 403.
+/// Only requests that were refused before execution, or that may be executed twice, are retried:
+/// any request after a 429 of the window, once the wait is over; a request of an idempotent method
+/// (RFC 9110, section 9.2.2) after a 503 with `retry-after`. Never a request after a 403.
 pub trait Replay<B> {
-    /// A copy to send again, `None` if there can be none.
+    /// Copies the request for a retry; `None` if that is impossible.
     fn copy(&self, request: &Request<B>) -> Option<Request<B>>;
 
-    /// How many times at most a request is sent again.
+    /// The largest number of retries of one request.
     fn most(&self) -> u32;
 }
 
-/// Sends nothing again: answers are passed on as they come.
+/// No retries: every response is passed on.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Never;
 
@@ -30,7 +30,7 @@ impl<B> Replay<B> for Never {
     }
 }
 
-/// Sends a request whose body can be cloned again up to so many times.
+/// Retries requests whose body can be cloned, up to this number of times.
 #[derive(Clone, Copy, Debug)]
 pub struct Retries(pub u32);
 
@@ -44,7 +44,7 @@ impl<B: Clone> Replay<B> for Retries {
     }
 }
 
-/// Whether a request that was answered so may be sent again, once the pacer lets it go.
+/// Returns `true` if a request with this response may be retried when the pacer allows it.
 pub(super) fn may_repeat(method: &Method, answer: &ResponseInfo) -> bool {
     match answer.status {
         429 => true,
@@ -62,7 +62,7 @@ mod tests {
         let refused = ResponseInfo::bare(429);
         let mut busy = ResponseInfo::bare(503);
         assert!(may_repeat(&Method::POST, &refused));
-        assert!(!may_repeat(&Method::GET, &busy), "no time is told");
+        assert!(!may_repeat(&Method::GET, &busy), "no retry-after");
         busy.retry_after_ms = Some(1_000);
         assert!(may_repeat(&Method::PUT, &busy));
         assert!(!may_repeat(&Method::POST, &busy));

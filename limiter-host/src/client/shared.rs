@@ -15,10 +15,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 
-/// A pacer for all tasks and threads of a process that use one token; cheap to clone.
+/// A pacer for all tasks and threads of a process that use one token; a clone is a reference.
 ///
-/// Tasks of one priority go in the order in which they came, writes and reads each in a line of
-/// their own. Threads that block stand in no line.
+/// Tasks of one priority go in order of arrival, in separate queues for reads and writes. Blocking
+/// threads do not queue.
 ///
 /// ```
 /// use limiter_host::SharedClock;
@@ -42,36 +42,36 @@ pub struct SharedPacer {
     inner: Arc<Inner>,
 }
 
-/// Requests that can be without an answer at once: those of the largest preset limit over a round
+/// Requests that can be in flight at once: those of the largest preset limit over a round
 /// trip of four seconds.
 pub const FLIGHTS: usize = 1_024;
 
 pub(super) struct Inner {
     pacer: Mutex<Pacer<FLIGHTS>>,
     pub(super) clock: SharedClock,
-    /// Wakes tasks, and threads, when an answer may have opened the way.
+    /// Wakes tasks and threads when a response may have shortened their wait.
     changed: Notify,
     woken: Condvar,
-    /// How often that was: changed only by who holds the pacer.
+    /// The number of such responses; changed only while the pacer is locked.
     changes: AtomicU64,
     lines: [tokio::sync::Mutex<()>; LINES],
     pause: Option<Pause>,
 }
 
-/// How a blocked thread passes the time, if not by waiting to be woken.
+/// A replacement for the waiting of a blocked thread.
 type Pause = Box<dyn Fn(Duration) + Send + Sync>;
 
 impl SharedPacer {
     /// A pacer that has sent nothing yet.
     ///
-    /// The clock's pace has to be that of the waits: tokio's time, or the thread's.
+    /// The clock must run at the pace of the waits: tokio's time, or the thread's.
     #[must_use]
     pub fn new(policy: PacerPolicy, clock: SharedClock) -> Self {
         Self::build(policy, clock, None)
     }
 
-    /// The same, whose blocked threads call `pause` instead of waiting by the system's clock: for
-    /// tests, and for platforms of their own. An answer does not shorten such a pause.
+    /// Creates a pacer whose blocked threads call `pause` instead of waiting on the system's clock, for
+    /// tests and for unusual platforms. A response does not shorten such a pause.
     #[must_use]
     pub fn with_pause(
         policy: PacerPolicy,
@@ -95,13 +95,13 @@ impl SharedPacer {
         }
     }
 
-    /// Waits until a request may be sent. Dropping the future gives the place up.
+    /// Waits until a request may be sent. Dropping the future gives up the place.
     ///
     /// # Errors
     ///
-    /// [`PaceError`], at once: where the wait would pass the deadline, where nothing is to be sent,
-    /// and where the clock cannot be read. A pacer that waits for answers of requests under way
-    /// cannot know how long that takes; then the error comes when the deadline is near.
+    /// [`PaceError`], at once: if the wait would pass the deadline, if nothing may be sent, or if the
+    /// clock cannot be read. A wait for the responses of requests in flight has no known length;
+    /// then the error comes at the deadline.
     ///
     /// # Panics
     ///
@@ -171,31 +171,31 @@ impl SharedPacer {
         }
     }
 
-    /// What the pacer knows at this moment.
+    /// Returns a summary of the pacer's state.
     #[must_use]
     pub fn status(&self) -> PacerStatus {
         self.inner.pacer().status()
     }
 
-    /// Access that was denied with 403, if it is: show it to a person.
+    /// Returns the state of a denial (403), if there is one: show it to a person.
     #[must_use]
     pub fn denial(&self) -> Option<DenialState> {
         let now = self.inner.clock.now().ok()?;
         self.inner.pacer().denial(now)
     }
 
-    /// Notes that a person has been told of the denial; it lasts.
+    /// Records that a person knows of the denial. The denial continues.
     pub fn acknowledge_denial(&self) {
         self.inner.pacer().acknowledge_denial();
     }
 
-    /// Ends a denial, at the word of a person who has mended its cause.
+    /// Ends a denial after a person has removed its cause.
     pub fn lift_denial(&self) {
         self.inner.pacer().lift_denial();
         self.inner.wake();
     }
 
-    /// Bounds the limit; see [`Pacer::set_cap`].
+    /// Caps the limit; see [`Pacer::set_cap`].
     pub fn set_cap(&self, permits: Option<u32>) {
         self.inner.pacer().set_cap(permits);
         self.inner.wake();
@@ -260,8 +260,7 @@ impl SharedPacer {
 }
 
 impl Inner {
-    /// The pacer, alone. A thread that panicked while it held the lock left it whole: the core's
-    /// operations do not panic.
+    /// Locks the pacer. A poisoned lock is still consistent: the pacer's operations do not panic.
     pub(super) fn pacer(&self) -> MutexGuard<'_, Pacer<FLIGHTS>> {
         self.pacer.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -275,7 +274,7 @@ impl Inner {
         self.woken.notify_all();
     }
 
-    /// Blocks the thread for a time, or until an answer comes that it had not `seen`.
+    /// Blocks the thread for a time, or until a response that it has not `seen`.
     fn pause(&self, wait: Duration, seen: u64) {
         if let Some(pause) = &self.pause {
             return pause(wait);

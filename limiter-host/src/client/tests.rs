@@ -31,11 +31,11 @@ fn tokio_clock() -> SharedClock {
     })
 }
 
-fn told(plan: Plan) -> PacerPolicy {
+fn known_limits(plan: Plan) -> PacerPolicy {
     PacerPolicy::of(&Policy::pipedrive(), plan, Kind::ApiToken).unwrap()
 }
 
-/// What the preset's limiter answers to one token's requests, and the statuses of all of them.
+/// The responses of the preset's limiter to one token's requests, and all statuses.
 #[derive(Clone)]
 struct Remote {
     limiter: Arc<Mutex<Limiter<2, 2>>>,
@@ -130,7 +130,7 @@ fn request(method: Method) -> Request<()> {
 #[tokio::test(start_paused = true)]
 async fn sends_two_hundred_requests_of_thirty_tasks_without_a_refusal_as_fast_as_allowed() {
     let (remote, clock) = (Remote::new(Plan::ESSENTIAL), tokio_clock());
-    let pacer = SharedPacer::new(told(Plan::ESSENTIAL), clock.clone());
+    let pacer = SharedPacer::new(known_limits(Plan::ESSENTIAL), clock.clone());
     let paced = PacerLayer::new(pacer).layer(client(&remote, &clock));
     let start = tokio::time::Instant::now();
     let mut tasks = tokio::task::JoinSet::new();
@@ -160,7 +160,7 @@ async fn sends_two_hundred_requests_of_thirty_tasks_without_a_refusal_as_fast_as
 #[tokio::test(start_paused = true)]
 async fn fails_at_once_where_the_wait_would_pass_the_deadline() {
     let (remote, clock) = (Remote::new(Plan::ESSENTIAL), tokio_clock());
-    let pacer = SharedPacer::new(told(Plan::ESSENTIAL), clock.clone());
+    let pacer = SharedPacer::new(known_limits(Plan::ESSENTIAL), clock.clone());
     let mut paced = PacerLayer::new(pacer.clone()).layer(client(&remote, &clock));
     for _ in 0..20 {
         paced.call(request(Method::GET)).await.unwrap();
@@ -243,7 +243,7 @@ async fn is_woken_by_an_answer_before_its_time() {
 async fn sends_a_429_again_once_the_gate_opens_and_a_503_only_where_it_may_be_twice() {
     let start = tokio::time::Instant::now();
     let layer = |pacer| PacerLayer::new(pacer).retries(3);
-    let pacer = || SharedPacer::new(told(Plan::ESSENTIAL), tokio_clock());
+    let pacer = || SharedPacer::new(known_limits(Plan::ESSENTIAL), tokio_clock());
 
     let mut refused = layer(pacer()).layer(scripted(&[(429, Some("2")), (200, None)]));
     let response = refused.call(request(Method::POST)).await.unwrap();
@@ -278,7 +278,7 @@ async fn sends_a_429_again_once_the_gate_opens_and_a_503_only_where_it_may_be_tw
 
 #[tokio::test(start_paused = true)]
 async fn returns_the_services_refusal_where_it_cannot_be_sent_again_in_time() {
-    let pacer = SharedPacer::new(told(Plan::ESSENTIAL), tokio_clock());
+    let pacer = SharedPacer::new(known_limits(Plan::ESSENTIAL), tokio_clock());
     let pacing = Pacing::new().within(Duration::from_secs(1));
     let layer = PacerLayer::new(pacer).pacing(pacing).retries(3);
     let mut paced = layer.layer(scripted(&[(429, Some("2"))]));
@@ -290,7 +290,7 @@ async fn returns_the_services_refusal_where_it_cannot_be_sent_again_in_time() {
 
 #[tokio::test(start_paused = true)]
 async fn stops_after_a_403_until_a_person_lifts_it() {
-    let pacer = SharedPacer::new(told(Plan::ESSENTIAL), tokio_clock());
+    let pacer = SharedPacer::new(known_limits(Plan::ESSENTIAL), tokio_clock());
     let layer = PacerLayer::new(pacer.clone()).retries(3);
     let mut paced = layer.layer(scripted(&[(403, None), (200, None)]));
     let denied = paced.call(request(Method::GET)).await.unwrap();
@@ -317,7 +317,7 @@ async fn stops_after_a_403_until_a_person_lifts_it() {
 async fn stops_writes_of_a_spent_day_and_lets_reads_go_on() {
     let (remote, clock) = (Remote::new(Plan::ENTERPRISE), tokio_clock());
     let pacer = SharedPacer::new(
-        told(Plan::ENTERPRISE).reserve_daily_for_others(9_995),
+        known_limits(Plan::ENTERPRISE).reserve_daily_for_others(9_995),
         clock.clone(),
     );
     let mut paced = PacerLayer::new(pacer).layer(client(&remote, &clock));
@@ -337,7 +337,7 @@ async fn stops_writes_of_a_spent_day_and_lets_reads_go_on() {
 #[tokio::test(start_paused = true)]
 async fn lets_the_urgent_go_before_those_who_came_earlier() {
     let (remote, clock) = (Remote::new(Plan::ESSENTIAL), tokio_clock());
-    let pacer = SharedPacer::new(told(Plan::ESSENTIAL), clock.clone());
+    let pacer = SharedPacer::new(known_limits(Plan::ESSENTIAL), clock.clone());
     let paced = PacerLayer::new(pacer).layer(client(&remote, &clock));
     let order = Arc::new(Mutex::new(Vec::new()));
     let mut tasks = tokio::task::JoinSet::new();

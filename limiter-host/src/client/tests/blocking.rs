@@ -21,7 +21,7 @@ fn pacer(policy: PacerPolicy) -> (SharedPacer, SharedClock) {
 #[test]
 fn blocks_until_each_request_may_go() {
     let remote = Remote::new(Plan::ADVANCED);
-    let (pacer, clock) = pacer(told(Plan::ADVANCED));
+    let (pacer, clock) = pacer(known_limits(Plan::ADVANCED));
     for _ in 0..200 {
         let response = pacer.send_blocking(&Method::GET, Pacing::new(), 0, || {
             Ok::<_, Infallible>(remote.serve(&Method::GET, clock.now().unwrap()))
@@ -36,7 +36,7 @@ fn blocks_until_each_request_may_go() {
 
 #[test]
 fn fails_at_once_where_the_wait_would_pass_the_deadline() {
-    let (pacer, clock) = pacer(told(Plan::ESSENTIAL));
+    let (pacer, clock) = pacer(known_limits(Plan::ESSENTIAL));
     let method = limiter_core::Method::Get;
     for _ in 0..20 {
         let permit = pacer.acquire_blocking(method, Pacing::new()).unwrap();
@@ -51,7 +51,7 @@ fn fails_at_once_where_the_wait_would_pass_the_deadline() {
 
 #[test]
 fn sends_again_what_may_be_and_passes_failures_on() {
-    let (pacer, clock) = pacer(told(Plan::ESSENTIAL));
+    let (pacer, clock) = pacer(known_limits(Plan::ESSENTIAL));
     let mut answers = [429, 429, 200].into_iter();
     let response = pacer.send_blocking(&Method::POST, Pacing::new(), 2, || {
         Response::builder()
@@ -70,7 +70,7 @@ fn sends_again_what_may_be_and_passes_failures_on() {
 #[test]
 fn shares_the_limit_between_threads() {
     let remote = Remote::new(Plan::ENTERPRISE);
-    let (pacer, clock) = pacer(told(Plan::ENTERPRISE));
+    let (pacer, clock) = pacer(known_limits(Plan::ENTERPRISE));
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {

@@ -1,4 +1,4 @@
-//! What observers see of a refusal and a denial.
+//! Observed refusals and denials.
 
 use super::*;
 
@@ -12,7 +12,7 @@ fn run() {
         .build()
         .unwrap();
     runtime.block_on(async {
-        let pacer = SharedPacer::new(told(Plan::ESSENTIAL), tokio_clock());
+        let pacer = SharedPacer::new(known_limits(Plan::ESSENTIAL), tokio_clock());
         let mut paced = PacerLayer::new(pacer).layer(scripted(ANSWERS));
         for _ in 0..3 {
             paced.call(request(Method::GET)).await.unwrap();
@@ -47,7 +47,7 @@ fn traces_a_wait_a_refusal_a_denial_and_a_stop() {
 
     let levels = Arc::new(Mutex::new(Vec::new()));
     // With one subscriber alone, `tracing` asks the thread that first meets an event whether anyone
-    // listens, and another test's thread says for all that nobody does. With two it asks them.
+    // listens, and the thread of another test answers no for all. With two it asks them.
     let _second = tracing::Dispatch::new(Levels(Arc::default()));
     tracing::subscriber::with_default(Levels(Arc::clone(&levels)), run);
     let expected = [
@@ -102,9 +102,9 @@ fn counts_answers_and_stops() {
     metrics::with_local_recorder(&Counting(Arc::clone(&counts)), run);
     let counts = counts.lock().unwrap();
     let expected = [
-        ("limiter_client_answers_total 200", 1),
-        ("limiter_client_answers_total 403", 1),
-        ("limiter_client_answers_total 429", 1),
+        ("limiter_client_responses_total 200", 1),
+        ("limiter_client_responses_total 403", 1),
+        ("limiter_client_responses_total 429", 1),
         ("limiter_client_stops_total the service denied access", 1),
     ];
     let seen: Vec<(&str, u64)> = counts.iter().map(|(name, &n)| (name.as_str(), n)).collect();

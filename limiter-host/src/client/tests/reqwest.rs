@@ -33,7 +33,7 @@ async fn start() -> (String, Arc<AtomicU32>) {
 #[tokio::test(start_paused = true)]
 async fn sends_again_through_reqwest_what_was_refused() {
     let (url, count) = start().await;
-    let pacer = SharedPacer::new(told(Plan::ENTERPRISE), tokio_clock());
+    let pacer = SharedPacer::new(known_limits(Plan::ENTERPRISE), tokio_clock());
     let client = ClientBuilder::new(Client::new())
         .with(PacerMiddleware::new(pacer.clone()).retries(1))
         .build();
@@ -48,14 +48,14 @@ async fn sends_again_through_reqwest_what_was_refused() {
 #[tokio::test]
 async fn says_why_it_does_not_send() {
     let (url, count) = start().await;
-    let pacer = SharedPacer::new(told(Plan::ENTERPRISE), tokio_clock());
+    let pacer = SharedPacer::new(known_limits(Plan::ENTERPRISE), tokio_clock());
     let client = ClientBuilder::new(Client::new())
         .with(PacerMiddleware::new(pacer))
         .build();
-    let dear = Pacing::new().cost(std::num::NonZeroU32::new(121).unwrap());
+    let costly = Pacing::new().cost(std::num::NonZeroU32::new(121).unwrap());
     let error = client
         .get(&url)
-        .with_extension(dear)
+        .with_extension(costly)
         .send()
         .await
         .unwrap_err();
@@ -71,7 +71,7 @@ async fn holds_nothing_for_a_request_that_found_no_server() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
     drop(listener);
-    let pacer = SharedPacer::new(told(Plan::ENTERPRISE), tokio_clock());
+    let pacer = SharedPacer::new(known_limits(Plan::ENTERPRISE), tokio_clock());
     let client = ClientBuilder::new(Client::new())
         .with(PacerMiddleware::new(pacer.clone()))
         .build();
