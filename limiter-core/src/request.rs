@@ -117,16 +117,35 @@ pub enum Method {
 }
 
 impl Method {
-    /// The method of this name; names are case-sensitive (RFC 9110, section 9.1), and one that is
-    /// not known is [`Method::Other`].
+    /// Returns the method of this name in any case, [`Method::Other`] for one that is not known.
+    ///
+    /// Names are case-sensitive (RFC 9110, section 9.1), but servers exist that run `post` as POST:
+    /// a write that is not counted as one would be free of the daily limit. A format that has names
+    /// in capitals alone reads them by [`Method::from_exact_name`].
     ///
     /// ```
     /// use limiter_core::Method;
     /// assert_eq!(Method::from_name("PUT"), Method::Put);
-    /// assert_eq!(Method::from_name("put"), Method::Other);
+    /// assert_eq!(Method::from_name("put"), Method::Put);
+    /// assert_eq!(Method::from_name("LIST"), Method::Other);
     /// ```
     #[must_use]
     pub fn from_name(name: &str) -> Self {
+        match Self::from_exact_name(name) {
+            Self::Other => Self::from_unusual_name(name),
+            method => method,
+        }
+    }
+
+    /// Returns the method of this name in capitals, [`Method::Other`] for any other text.
+    ///
+    /// ```
+    /// use limiter_core::Method;
+    /// assert_eq!(Method::from_exact_name("PUT"), Method::Put);
+    /// assert_eq!(Method::from_exact_name("put"), Method::Other);
+    /// ```
+    #[must_use]
+    pub fn from_exact_name(name: &str) -> Self {
         match name {
             "GET" => Self::Get,
             "HEAD" => Self::Head,
@@ -139,6 +158,18 @@ impl Method {
             "CONNECT" => Self::Connect,
             _ => Self::Other,
         }
+    }
+
+    /// Returns the method of a name that is none in capitals.
+    #[cold]
+    fn from_unusual_name(name: &str) -> Self {
+        let mut capitals = [0; LONGEST_NAME];
+        let Some(capitals) = capitals.get_mut(..name.len()) else {
+            return Self::Other;
+        };
+        capitals.copy_from_slice(name.as_bytes());
+        capitals.make_ascii_uppercase();
+        core::str::from_utf8(capitals).map_or(Self::Other, Self::from_exact_name)
     }
 
     pub(crate) const fn bit(self) -> u16 {
@@ -156,6 +187,9 @@ impl Method {
         }
     }
 }
+
+/// Bytes of the longest name of a method, `OPTIONS` or `CONNECT`.
+const LONGEST_NAME: usize = 7;
 
 /// What sets a token's permits per window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -213,5 +247,39 @@ impl Registration {
     pub const fn pinned(mut self) -> Self {
         self.pinned = true;
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_method_in_lower_case_is_no_other_method() {
+        let methods = [
+            ("GET", Method::Get),
+            ("HEAD", Method::Head),
+            ("POST", Method::Post),
+            ("PUT", Method::Put),
+            ("PATCH", Method::Patch),
+            ("DELETE", Method::Delete),
+            ("OPTIONS", Method::Options),
+            ("TRACE", Method::Trace),
+            ("CONNECT", Method::Connect),
+        ];
+        for (name, method) in methods {
+            assert_eq!(Method::from_exact_name(name), method);
+            assert_eq!(Method::from_name(name), method);
+            let lower = name.to_ascii_lowercase();
+            assert_eq!(Method::from_name(&lower), method, "{lower}");
+            assert_eq!(Method::from_exact_name(&lower), Method::Other);
+            let mixed = std::format!("{}{}", &name[..1], &lower[1..]);
+            assert_eq!(Method::from_name(&mixed), method, "{mixed}");
+        }
+        for name in [
+            "", "POSTS", "PÖST", "propfind", "CONNECTS", "po st", "\0POST",
+        ] {
+            assert_eq!(Method::from_name(name), Method::Other, "{name}");
+        }
     }
 }

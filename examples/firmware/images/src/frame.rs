@@ -131,7 +131,7 @@ fn request<'a>(
     first: Option<&str>,
     second: Option<&str>,
 ) -> Result<Frame<'a>, FrameError> {
-    let method = match Method::from_name(method) {
+    let method = match Method::from_exact_name(method) {
         Method::Other => return Err(FrameError::Verb),
         method => method,
     };

@@ -66,7 +66,7 @@ impl<'a> Line<'a> {
                 "user" => parsed.user = Some(quoted(value)?),
                 "kind" => parsed.kind = kind(quoted(value)?)?,
                 "plan" => parsed.plan = plan(quoted(value)?)?,
-                "method" => parsed.method = Method::from_name(quoted(value)?),
+                "method" => parsed.method = Method::from_exact_name(quoted(value)?),
                 "origin" => parsed.origin = origin(quoted(value)?)?,
                 "cost" => parsed.cost = value.parse().map_err(|_| TraceError::Value)?,
                 _ => return Err(TraceError::UnknownField),
