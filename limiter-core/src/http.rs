@@ -1,7 +1,7 @@
 //! The answer as HTTP: status, headers and body, rendered into fixed buffers (SPEC 7, H1 to H4).
 //!
-//! Only integers computed by the limiter reach a header, and bodies are constants: no caller's
-//! text is ever echoed (H4). Nothing allocates, divides, or goes through `core::fmt`'s formatting
+//! Only integers computed by the limiter and the host's own [`Challenge`] reach a header, and bodies
+//! are constants: no caller's text is ever echoed (H4). Nothing allocates, divides, or goes through `core::fmt`'s formatting
 //! of numbers.
 
 use crate::decision::{Decision, Quota, Reason};
@@ -23,6 +23,57 @@ pub struct Style {
     pub ietf_fields: bool,
     /// Whether a 429 has an `application/problem+json` body (RFC 9457) instead of the page's.
     pub problem_json: bool,
+    /// The `www-authenticate` of a 401, which must have one (RFC 9110, section 11.6.1); `None` leaves
+    /// it out.
+    pub challenge: Option<Challenge>,
+}
+
+/// A scheme by which a client can authenticate, the value of `www-authenticate`.
+///
+/// ```
+/// use limiter_core::http::{Challenge, Style};
+///
+/// const STYLE: Style = Style {
+///     challenge: Challenge::new("Bearer realm=\"deals\""),
+///     ..Style::PAGE
+/// };
+/// assert!(STYLE.challenge.is_some());
+/// assert_eq!(Style::PAGE.challenge, Some(Challenge::BEARER));
+/// assert_eq!(Challenge::new("Bearer\r\nset-cookie: x"), None);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Challenge(&'static str);
+
+impl Challenge {
+    /// `Bearer`, the scheme of tokens (RFC 6750).
+    pub const BEARER: Self = Self("Bearer");
+
+    /// Bytes of the longest challenge.
+    pub const MAX_BYTES: usize = 64;
+
+    /// Takes a text of visible ASCII and spaces, of 1 to [`Challenge::MAX_BYTES`] bytes; `None` for
+    /// any other.
+    #[must_use]
+    pub const fn new(text: &'static str) -> Option<Self> {
+        if text.is_empty() || text.len() > Self::MAX_BYTES {
+            return None;
+        }
+        let mut rest = text.as_bytes();
+        while let [first, others @ ..] = rest {
+            if !matches!(*first, b' '..=b'~') {
+                return None;
+            }
+            rest = others;
+        }
+        Some(Self(text))
+    }
+
+    /// The text.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        self.0
+    }
 }
 
 impl Style {
@@ -30,12 +81,14 @@ impl Style {
     pub const PAGE: Self = Self {
         ietf_fields: false,
         problem_json: false,
+        challenge: Some(Challenge::BEARER),
     };
 
     /// With everything that newer standards add.
     pub const STANDARDS: Self = Self {
         ietf_fields: true,
         problem_json: true,
+        challenge: Some(Challenge::BEARER),
     };
 }
 
@@ -146,6 +199,10 @@ impl Headers<'_> {
                 "ratelimit",
                 write_state_field(value, &quota?, self.decision),
             ),
+            7 if matches!(self.decision.reason(), Some(Reason::Unauthenticated)) => {
+                let challenge = self.style.challenge?;
+                ("www-authenticate", value.write_str(challenge.as_str()))
+            }
             _ => return None,
         };
         // OK because 64 bytes hold the longest value; a test writes it.
@@ -374,7 +431,7 @@ const JSON: &str = "application/json";
 const WINDOW_PROBLEM: &str = r#"{"type":"https://iana.org/assignments/http-problem-types#quota-exceeded","title":"Request cannot be satisfied as assigned quota has been exceeded","status":429,"violated-policies":["window"]}"#;
 const DAILY_PROBLEM: &str = r#"{"type":"https://iana.org/assignments/http-problem-types#quota-exceeded","title":"Request cannot be satisfied as assigned quota has been exceeded","status":429,"violated-policies":["daily"]}"#;
 /// Steps of [`Headers`].
-const STEPS: u8 = 7;
+const STEPS: u8 = 8;
 
 #[cfg(test)]
 mod tests;

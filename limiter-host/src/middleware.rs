@@ -216,7 +216,21 @@ impl<D, A> LimiterLayer<D, A> {
         self
     }
 
-    /// Adds the IETF fields, or answers with problem details (H3).
+    /// Adds the IETF fields, or answers with problem details (H3), or sets the `www-authenticate` of a
+    /// 401, which is `Bearer` by default:
+    ///
+    /// ```
+    /// use limiter_host::core::http::{Challenge, Style};
+    /// # use limiter_host::core::{HashKey, Policy};
+    /// # use limiter_host::{LimiterLayer, Locked, SharedClock};
+    /// # let limiter = std::sync::Arc::new(Locked::new(Policy::pipedrive(), 8, 8));
+    /// # let (key, clock) = (HashKey::new([7; 16]), SharedClock::system());
+    /// let layer = LimiterLayer::new(limiter, key, clock).style(Style {
+    ///     challenge: Challenge::new("Bearer realm=\"deals\""), // or None, for no such header
+    ///     ..Style::PAGE
+    /// });
+    /// # let _ = layer;
+    /// ```
     #[must_use]
     pub fn style(mut self, style: Style) -> Self {
         self.change().style = style;

@@ -52,7 +52,7 @@ fn h1_reports_the_daily_quota_only_where_the_decision_does() {
             &Decision::refused(Reason::Unauthenticated, 0),
             Style::STANDARDS
         ),
-        [""; 0]
+        ["www-authenticate: Bearer"]
     );
     assert_eq!(
         lines(&Decision::refused(Reason::Blocked, 299_001), Style::PAGE),
@@ -62,6 +62,51 @@ fn h1_reports_the_daily_quota_only_where_the_decision_does() {
         lines(&Decision::refused(Reason::StoreFailed, 1_000), Style::PAGE),
         ["retry-after: 1"]
     );
+}
+
+#[test]
+fn a_401_is_not_without_a_challenge() {
+    let unknown = Decision::refused(Reason::Unauthenticated, 0);
+    let mut out = String::new();
+    write_refusal(&mut out, &unknown, &POLICY, Style::PAGE).expect("a String takes all");
+    assert!(
+        out.starts_with("HTTP/1.1 401 Unauthorized\r\nwww-authenticate: Bearer\r\n"),
+        "{out}"
+    );
+    let realm = "Bearer realm=\"deals\"";
+    let ours = Style {
+        challenge: Challenge::new(realm),
+        ..Style::PAGE
+    };
+    let expected = std::format!("www-authenticate: {realm}");
+    assert_eq!(lines(&unknown, ours), [expected]);
+    let none = Style {
+        challenge: None,
+        ..Style::PAGE
+    };
+    assert_eq!(lines(&unknown, none), [""; 0]);
+    for reason in Reason::ALL {
+        let challenged = lines(&Decision::refused(reason, 1), Style::PAGE);
+        let challenged = challenged.iter().any(|line| line.starts_with("www-"));
+        assert_eq!(challenged, reason.status() == 401, "{reason}");
+    }
+}
+
+#[test]
+fn a_challenge_fits_its_header_and_stays_in_it() {
+    const LONGEST: &str = "Bearer realm=\"123456789 123456789 123456789 123456789 123456789\"";
+    assert_eq!(LONGEST.len(), Challenge::MAX_BYTES);
+    let longest = Challenge::new(LONGEST);
+    let style = Style {
+        challenge: longest,
+        ..Style::PAGE
+    };
+    let unknown = Decision::refused(Reason::Unauthenticated, 0);
+    assert!(lines(&unknown, style)[0].ends_with(LONGEST));
+    let too_long = "Bearer realm=\"123456789 123456789 123456789 123456789 1234567890\"";
+    for wrong in ["", "a\r\nb", "a\tb", "b\u{e9}arer", too_long] {
+        assert_eq!(Challenge::new(wrong), None, "{wrong}");
+    }
 }
 
 #[test]
@@ -106,6 +151,7 @@ fn h3_names_the_limit_that_a_cost_exceeds() {
     };
     assert_eq!(violated(POLICY), WINDOW_PROBLEM);
     let small_day = Policy::builder()
+        .window(std::time::Duration::from_secs(2))
         .plan(crate::Plan::new(0), 40, 40)
         .daily_limit(39)
         .build()
@@ -153,7 +199,11 @@ fn fits_the_longest_header_and_response_into_their_buffers() {
         .expect("a policy");
     for reason in Reason::ALL {
         let decision = limited(reason, longest, u32::MAX);
-        let fields = if reason.status() == 429 { 7 } else { 1 };
+        let fields = match reason.status() {
+            429 => 7,
+            401 => 2,
+            _ => 1,
+        };
         assert_eq!(
             headers(&decision, &policy, Style::STANDARDS).count(),
             fields

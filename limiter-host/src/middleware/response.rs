@@ -5,7 +5,7 @@ use super::grpc;
 use super::refusal::{Refusal, is_refusal};
 use super::settings::Settings;
 use crate::awaited::DecideAsync;
-use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use limiter_core::http::{body, headers, seconds};
 use limiter_core::{Decision, Policy, Reason, TokenId};
@@ -33,6 +33,13 @@ impl<D: DecideAsync> Settings<D> {
         let refusal = Refusal::new(status, decision.reason());
         response.extensions_mut().insert(refusal);
         self.write_headers(response.headers_mut(), decision, &policy);
+        if status == StatusCode::UNAUTHORIZED
+            && let Some(challenge) = self.style.challenge
+        {
+            // OK because a challenge is of visible ASCII and spaces.
+            let challenge = HeaderValue::from_static(challenge.as_str());
+            response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+        }
         if let Some(wait_s) = wait_s {
             response.headers_mut().insert(RETRY_AFTER, value(wait_s));
         }
@@ -47,7 +54,7 @@ impl<D: DecideAsync> Settings<D> {
         }
     }
 
-    /// All headers but `retry-after`.
+    /// The headers of a quota.
     fn write_headers(&self, into: &mut HeaderMap, decision: &Decision, policy: &Policy) {
         if self.quota_headers
             && let Some(quota) = decision.quota()

@@ -1,7 +1,9 @@
 //! SPEC 7, row by row.
 
 use super::*;
-use limiter_core::http::{BLOCKED_PAGE, OVER_LIMIT_BODY, UNAUTHENTICATED_BODY, UNAVAILABLE_BODY};
+use limiter_core::http::{
+    BLOCKED_PAGE, Challenge, OVER_LIMIT_BODY, UNAUTHENTICATED_BODY, UNAVAILABLE_BODY,
+};
 
 #[test]
 fn reports_the_quota_of_the_page_in_place_of_the_services_own() {
@@ -65,8 +67,64 @@ fn asks_for_a_credential_that_is_known() {
             (401, UNAUTHENTICATED_BODY)
         );
         assert_eq!(refused.numbers(), [None; 5]);
+        assert_eq!(refused.header("www-authenticate"), Some("Bearer"));
     }
     assert_eq!(rig.calls(), 0);
+}
+
+#[test]
+fn a_401_has_the_challenge_that_is_set_and_no_other_refusal_has_one() {
+    let challenged = |challenge| {
+        let rig = Rig::new().with(|layer| {
+            layer.style(Style {
+                challenge,
+                ..Style::PAGE
+            })
+        });
+        let refused = rig.ask("GET", "/", &[]);
+        assert_eq!(refused.status, 401);
+        rig.exhaust();
+        assert_eq!(rig.get().header("www-authenticate"), None);
+        rig.set(BROKEN);
+        assert_eq!(rig.get().header("www-authenticate"), None);
+        refused.header("www-authenticate").map(str::to_owned)
+    };
+    let realm = "Bearer realm=\"deals\"";
+    assert_eq!(challenged(Challenge::new(realm)).as_deref(), Some(realm));
+    assert_eq!(challenged(None), None);
+}
+
+#[test]
+fn says_of_every_reason_what_the_core_says() {
+    for style in [Style::PAGE, Style::STANDARDS] {
+        let rig = Rig::new().with(|layer| layer.style(style));
+        rig.exhaust();
+        let key = HashKey::new([7; 16]);
+        let asked = [
+            ("GET", "a", 5_000),
+            ("POST", "a", 5_000),
+            ("GET", "b", 5_000),
+            ("GET", "a", BROKEN),
+        ];
+        for (method, token, millis) in asked {
+            rig.set(millis);
+            let answer = rig.ask(method, "/", &[("x-api-token", token)]);
+            let request = Request::new(key.token(token.as_bytes()), Method::from_name(method));
+            let decision = rig.limiter.with(|limiter| match millis {
+                BROKEN => limiter.refuse_for(&request, limiter_core::Outage::ClockFailed),
+                millis => limiter.peek(&request, at(millis)),
+            });
+            let policy = rig.limiter.policy();
+            let mut cores = HeaderMap::new();
+            for header in limiter_core::http::headers(&decision, &policy, style) {
+                cores.insert(header.name, header.value.parse().unwrap());
+            }
+            let body = limiter_core::http::body(&decision, &policy, style).unwrap();
+            cores.insert("content-type", body.content_type.parse().unwrap());
+            assert_eq!(answer.headers, cores, "{method} {token} {style:?}");
+            assert_eq!(answer.body, body.text);
+        }
+    }
 }
 
 #[test]
@@ -131,4 +189,14 @@ fn answers_two_different_credentials_with_400_and_charges_neither() {
     assert_eq!(rig.get().numbers()[1], Some("39"));
     let same = rig.ask("GET", "/?api_token=a", A);
     assert_eq!(same.numbers()[1], Some("38"));
+}
+
+#[test]
+fn a_post_in_lower_case_does_not_escape_the_daily_count() {
+    let rig = Rig::new();
+    for (method, left) in [("post", "9999"), ("Put", "9998"), ("POST", "9997")] {
+        let answer = rig.ask(method, "/v1", A);
+        assert_eq!(answer.numbers()[3], Some(left), "{method}");
+    }
+    assert_eq!(rig.ask("posts", "/v1", A).numbers()[3], None);
 }

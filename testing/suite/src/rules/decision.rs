@@ -93,7 +93,7 @@ pub fn every_reason_has_the_status_headers_and_body_of_the_table<S: Subject>() {
         (
             subject.check(&get(99, 1), at(0)),
             Some(401),
-            vec![],
+            vec!["www-authenticate"],
             Some(unknown),
         ),
         (

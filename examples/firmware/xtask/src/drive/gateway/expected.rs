@@ -135,7 +135,11 @@ fn told(tag: &str, decision: &Decision, moment: Moment) -> (String, Vec<String>)
     let lines = headers
         .iter()
         .filter_map(|(name, value)| value.map(|value| format!("{name}: {value}")));
-    (head, lines.collect())
+    let mut lines: Vec<String> = lines.collect();
+    if decision.status() == 401 {
+        lines.push("www-authenticate: Bearer".to_owned());
+    }
+    (head, lines)
 }
 
 /// A number that no frame has: the device's own token and user.
