@@ -57,20 +57,42 @@ impl Policy {
     /// known from 2020 on.
     #[must_use]
     pub const fn pipedrive() -> Self {
-        crate::const_policy!(
-            Policy::builder()
-                .window(Duration::from_secs(2))
-                .plan(Plan::ESSENTIAL, 20, 80)
-                .plan(Plan::ADVANCED, 40, 160)
-                .plan(Plan::PROFESSIONAL, 80, 320)
-                .plan(Plan::ENTERPRISE, 120, 480)
-                .daily_limit(10_000)
-                .block(100, Duration::from_secs(60), Duration::from_secs(300))
-        )
+        crate::const_policy!(Policy::pipedrive_builder())
     }
 
-    /// Starts a policy: a window of 2 s, a strict daily limit of 10 000 POST and PUT, no block, a
-    /// UTC floor of 2020-01-01, and no plan yet.
+    /// Starts a policy with all numbers of [`Policy::pipedrive`], to change some.
+    ///
+    /// ```
+    /// use limiter_core::{Kind, Plan, Policy};
+    /// let ours = Policy::pipedrive_builder().daily_limit(500).no_block().build()?;
+    /// assert_eq!(ours.window_limit(Plan::ADVANCED, Kind::ApiToken), Some(40));
+    /// assert_eq!((ours.daily().limit, ours.block()), (500, None));
+    /// # Ok::<(), limiter_core::PolicyError>(())
+    /// ```
+    pub const fn pipedrive_builder() -> PolicyBuilder {
+        PolicyBuilder::new()
+            .window(Duration::from_secs(2))
+            .plan(Plan::ESSENTIAL, 20, 80)
+            .plan(Plan::ADVANCED, 40, 160)
+            .plan(Plan::PROFESSIONAL, 80, 320)
+            .plan(Plan::ENTERPRISE, 120, 480)
+            .daily_limit(10_000)
+            .daily_mode(DailyMode::Strict)
+            .writes(Methods::POST_PUT)
+            .block(100, Duration::from_secs(60), Duration::from_secs(300))
+    }
+
+    /// Starts a policy that holds what it is given and nothing else: no daily limit, no block, no
+    /// plan. It needs a window and a plan.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use limiter_core::{Plan, Policy};
+    /// let second = Duration::from_secs(1);
+    /// let policy = Policy::builder().window(second).plan(Plan::new(0), 20_000, 20_000).build()?;
+    /// assert!(!policy.has_daily_limit() && policy.block().is_none());
+    /// # Ok::<(), limiter_core::PolicyError>(())
+    /// ```
     pub const fn builder() -> PolicyBuilder {
         PolicyBuilder::new()
     }
@@ -100,7 +122,14 @@ impl Policy {
         self.window_ms
     }
 
-    /// The daily rule.
+    /// Returns true if some method counts daily. Without one there is no daily limit, whatever
+    /// [`Policy::daily`] holds.
+    #[must_use]
+    pub const fn has_daily_limit(&self) -> bool {
+        !self.writes.is_empty()
+    }
+
+    /// The daily rule; it means something if [`Policy::has_daily_limit`].
     #[must_use]
     pub const fn daily(&self) -> DailyRule {
         self.daily
@@ -231,6 +260,12 @@ impl Methods {
         Self(self.0 | method.bit())
     }
 
+    /// Returns true if the set holds no method.
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
     /// Whether the set holds `method`.
     #[must_use]
     pub const fn contains(self, method: Method) -> bool {
@@ -256,16 +291,10 @@ macro_rules! const_policy {
     };
 }
 
-impl Default for Policy {
-    /// The preset, [`Policy::pipedrive`].
-    fn default() -> Self {
-        Self::pipedrive()
-    }
-}
-
 impl DailyRule {
-    const PRESET: Self = Self {
-        limit: 10_000,
+    /// The rule where no method counts: never asked.
+    const NONE: Self = Self {
+        limit: u32::MAX,
         mode: DailyMode::Strict,
     };
 }

@@ -19,6 +19,7 @@ use std::sync::Arc;
 #[must_use]
 pub fn policy() -> Policy {
     const POLICY: Policy = match Policy::builder()
+        .window(std::time::Duration::from_secs(2))
         .plan(Plan::ADVANCED, 40, 160)
         .daily_limit(u32::MAX)
         .build()

@@ -165,7 +165,7 @@ fn ours_alone(answer: Answer) -> (limiter_host::decide::BoxedLimiter, Concurrent
     let (limit, span) = answer.limit();
     let policy = Policy::builder()
         .window(span)
-        .no_block()
+        .plan(Plan::ADVANCED, limit, limit)
         .build()
         .unwrap_or(Policy::pipedrive());
     let token = step(0);

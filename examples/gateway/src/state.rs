@@ -213,7 +213,11 @@ mod tests {
             directory: directory.clone(),
             options: Options::default(),
         };
-        let policy = Policy::builder().plan(Plan::new(0), 1, 1).build().unwrap();
+        let policy = Policy::builder()
+            .window(Duration::from_secs(2))
+            .plan(Plan::new(0), 1, 1)
+            .build()
+            .unwrap();
         let (limiter, clock) = (
             Arc::new(Concurrent::new(policy, 4, 4)),
             SharedClock::system(),

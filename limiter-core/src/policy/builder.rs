@@ -10,12 +10,19 @@ use core::time::Duration;
 
 /// Collects the numbers of a [`Policy`]; [`PolicyBuilder::build`] checks them.
 ///
+/// The policy holds what was asked for and nothing else: no daily limit, no block and no plan that
+/// was not named. A window and one plan must be.
+///
 /// A setter that was given a wrong number keeps the first such error for `build` to report, so the
 /// chain needs no `?` and works in constants.
 #[derive(Clone, Copy, Debug)]
 #[must_use = "a builder does nothing until `build`"]
 pub struct PolicyBuilder {
+    /// A window of 0 ms and a daily limit of 0 are those that were not asked for.
     policy: Policy,
+    /// The methods that count daily, if some were named.
+    writes: Option<Methods>,
+    mode: Option<DailyMode>,
     error: Option<PolicyError>,
 }
 
@@ -23,13 +30,18 @@ impl PolicyBuilder {
     pub(super) const fn new() -> Self {
         Self {
             policy: Policy {
-                window_ms: 2_000,
-                daily: DailyRule::PRESET,
-                writes: Methods::POST_PUT,
+                window_ms: 0,
+                daily: DailyRule {
+                    limit: 0,
+                    mode: DailyMode::Strict,
+                },
+                writes: Methods::NONE,
                 block: None,
                 utc_floor: UnixTime::Y2020,
                 plans: [[0; 2]; Policy::MAX_PLANS],
             },
+            writes: None,
+            mode: None,
             error: None,
         }
     }
@@ -66,9 +78,8 @@ impl PolicyBuilder {
         })
     }
 
-    /// Sets the permits that a user's writes may spend on one accounting day, at least 1.
-    ///
-    /// For no daily limit at all, let no method count: `writes(Methods::NONE)`.
+    /// Sets the permits that a user's writes may spend on one accounting day, at least 1. Writes are
+    /// POST and PUT, unless [`PolicyBuilder::writes`] names others.
     pub const fn daily_limit(mut self, permits: u32) -> Self {
         if permits == 0 {
             return self.fail(PolicyError::ZeroDailyLimit);
@@ -77,7 +88,14 @@ impl PolicyBuilder {
         self
     }
 
-    /// Sets what happens beyond the daily limit.
+    /// Removes the daily limit: no request counts daily, and none reports what is left of a day.
+    pub const fn no_daily_limit(mut self) -> Self {
+        self.policy.daily.limit = 0;
+        (self.writes, self.mode) = (None, None);
+        self
+    }
+
+    /// Sets what happens beyond the daily limit; [`DailyMode::Strict`] by default.
     pub const fn daily_mode(mut self, mode: DailyMode) -> Self {
         if let DailyMode::FairUse {
             tolerated_days,
@@ -93,13 +111,13 @@ impl PolicyBuilder {
                 return self.fail(PolicyError::TooManyToleratedDays);
             }
         }
-        self.policy.daily.mode = mode;
+        self.mode = Some(mode);
         self
     }
 
-    /// Sets the methods that count daily.
+    /// Sets the methods that count daily; none lets the daily limit limit nothing.
     pub const fn writes(mut self, methods: Methods) -> Self {
-        self.policy.writes = methods;
+        self.writes = Some(methods);
         self
     }
 
@@ -128,7 +146,8 @@ impl PolicyBuilder {
         self
     }
 
-    /// Sets the first UTC that counts as known.
+    /// Sets the first UTC that counts as known; 2020-01-01 by default, for an earlier one is a clock
+    /// that was never set.
     pub const fn utc_floor(mut self, floor: UnixTime) -> Self {
         self.policy.utc_floor = floor;
         self
@@ -138,19 +157,49 @@ impl PolicyBuilder {
     ///
     /// # Errors
     ///
-    /// The first number that was wrong, or [`PolicyError::NoPlans`].
+    /// The first number that was wrong, [`PolicyError::NoPlans`], [`PolicyError::NoWindow`], or
+    /// [`PolicyError::NoDailyLimit`] for writes or a mode without a limit.
     pub const fn build(self) -> Result<Policy, PolicyError> {
         if let Some(error) = self.error {
             return Err(error);
         }
+        if !self.has_plan() {
+            return Err(PolicyError::NoPlans);
+        }
+        if self.policy.window_ms == 0 {
+            return Err(PolicyError::NoWindow);
+        }
+        let mut policy = self.policy;
+        if policy.daily.limit == 0 {
+            let names_writes = match self.writes {
+                Some(methods) => !methods.is_empty(),
+                None => false,
+            };
+            if names_writes || self.mode.is_some() {
+                return Err(PolicyError::NoDailyLimit);
+            }
+            policy.daily = DailyRule::NONE;
+            return Ok(policy);
+        }
+        policy.writes = match self.writes {
+            Some(methods) => methods,
+            None => Methods::POST_PUT,
+        };
+        if let Some(mode) = self.mode {
+            policy.daily.mode = mode;
+        }
+        Ok(policy)
+    }
+
+    const fn has_plan(&self) -> bool {
         let mut rest: &[[u32; 2]] = &self.policy.plans;
         while let [first, others @ ..] = rest {
             if first[0] != 0 {
-                return Ok(self.policy);
+                return true;
             }
             rest = others;
         }
-        Err(PolicyError::NoPlans)
+        false
     }
 
     const fn fail(mut self, error: PolicyError) -> Self {

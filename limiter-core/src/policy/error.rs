@@ -7,6 +7,8 @@ use core::fmt;
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum PolicyError {
+    /// A policy without a window.
+    NoWindow,
     /// A window of no length.
     ZeroWindow,
     /// A window that is no whole number of milliseconds, or longer than 24 h.
@@ -27,6 +29,8 @@ pub enum PolicyError {
     },
     /// A daily limit of 0.
     ZeroDailyLimit,
+    /// Methods that count daily, or a mode beyond the daily limit, without a daily limit.
+    NoDailyLimit,
     /// Strikes that are forgiven after 0 days would never count.
     ZeroForgiveness,
     /// More tolerated days than strikes are counted: 254 at most.
@@ -57,6 +61,7 @@ impl PolicyError {
     #[must_use]
     pub const fn message(&self) -> &'static str {
         match self {
+            Self::NoWindow => "a policy needs a window",
             Self::ZeroWindow => "the window must be longer than 0",
             Self::WindowLength => {
                 "the window must be a whole number of milliseconds, at most 24 hours"
@@ -65,6 +70,7 @@ impl PolicyError {
             Self::WindowLimitTooLarge { .. } => "a window limit must be at most 1048575",
             Self::NoPlans => "a policy needs at least one plan",
             Self::TooManyPlans { .. } => "a policy holds plans 0 to 7",
+            Self::NoDailyLimit => "a policy without a daily limit has neither writes nor a mode",
             Self::ZeroDailyLimit => "the daily limit must be at least 1",
             Self::ZeroForgiveness => "strikes must be forgiven after at least 1 day",
             Self::TooManyToleratedDays => "at most 254 days over the limit can be tolerated",

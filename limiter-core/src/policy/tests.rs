@@ -3,7 +3,9 @@ use crate::window::Window;
 use std::string::ToString;
 
 fn one_plan() -> PolicyBuilder {
-    Policy::builder().plan(Plan::new(0), 1, 1)
+    Policy::builder()
+        .window(Duration::from_secs(2))
+        .plan(Plan::new(0), 1, 1)
 }
 
 fn error_of(builder: PolicyBuilder) -> (PolicyError, std::string::String) {
@@ -36,7 +38,6 @@ fn holds_the_numbers_of_the_page() {
         (100, 60_000, 300_000)
     );
     assert!(!block.extend_on_hit());
-    assert_eq!(Policy::default(), page);
 }
 
 #[test]
@@ -59,6 +60,14 @@ fn refuses_each_wrong_number_of_the_daily_rule_and_says_which() {
                 forgiven_after_days: 1,
             }),
             "at most 254 days over the limit can be tolerated",
+        ),
+        (
+            one_plan().daily_mode(DailyMode::Strict),
+            "a policy without a daily limit has neither writes nor a mode",
+        ),
+        (
+            one_plan().writes(Methods::POST_PUT),
+            "a policy without a daily limit has neither writes nor a mode",
         ),
     ];
     for (builder, message) in cases {
@@ -103,6 +112,10 @@ fn refuses_each_wrong_number_and_says_which() {
             "a policy holds plans 0 to 7, not 8",
         ),
         (Policy::builder(), "a policy needs at least one plan"),
+        (
+            Policy::builder().plan(Plan::new(0), 1, 1),
+            "a policy needs a window",
+        ),
         (
             one_plan().block(0, secs(1), secs(1)),
             "a block must take at least 1 offence",
@@ -174,4 +187,54 @@ fn changes_the_floor_and_nothing_else() {
     const LOW: Policy = Policy::pipedrive().with_utc_floor(UnixTime::EPOCH);
     assert_eq!(LOW.utc_floor(), UnixTime::EPOCH);
     assert_eq!(LOW.with_utc_floor(UnixTime::Y2020), Policy::pipedrive());
+}
+
+#[test]
+fn twenty_thousand_a_second_without_a_daily_limit_admit_the_10_001st_post() {
+    let policy = Policy::builder()
+        .window(Duration::from_secs(1))
+        .plan(Plan::new(0), 20_000, 20_000)
+        .build()
+        .expect("a policy");
+    let key = crate::HashKey::new([1; 16]);
+    let (token, user) = (key.token(b"t"), key.user(b"u"));
+    let now = crate::Now::new(crate::Instant::ZERO, None);
+    let mut limiter = crate::Limiter::<4, 4>::new(policy);
+    let terms = crate::Registration::new(user, Kind::ApiToken, Plan::new(0));
+    limiter.register(token, terms, now).expect("there is room");
+    let post = crate::Request::new(token, Method::Post);
+    for left in (0..20_000).rev() {
+        let quota = limiter.check(&post, now).quota().expect("a quota");
+        assert_eq!((quota.remaining, quota.daily_left), (left, None));
+    }
+    let refused = limiter.check(&post, now);
+    assert_eq!(refused.reason(), Some(crate::Reason::Window));
+}
+
+#[test]
+fn a_builder_holds_what_it_was_given_and_nothing_else() {
+    let bare = one_plan().build().expect("a policy");
+    assert!(!bare.has_daily_limit());
+    assert_eq!((bare.writes(), bare.block()), (Methods::NONE, None));
+    let plans = (0..8).filter(|&index| {
+        bare.window_limit(Plan::new(index), Kind::ApiToken)
+            .is_some()
+    });
+    assert_eq!(plans.count(), 1);
+
+    let daily = one_plan().daily_limit(7).build().expect("a policy");
+    assert_eq!(daily.writes(), Methods::POST_PUT, "unless others are named");
+    assert_eq!(
+        (daily.daily().limit, daily.daily().mode),
+        (7, DailyMode::Strict)
+    );
+    let taken_back = one_plan().daily_limit(7).writes(Methods::POST_PUT);
+    let taken_back = taken_back.daily_mode(DailyMode::Advisory).no_daily_limit();
+    assert_eq!(taken_back.build(), Ok(bare));
+    assert_eq!(one_plan().writes(Methods::NONE).build(), Ok(bare));
+}
+
+#[test]
+fn a_preset_by_name_starts_from_all_its_numbers() {
+    assert_eq!(Policy::pipedrive_builder().build(), Ok(Policy::pipedrive()));
 }

@@ -13,6 +13,7 @@ use limiter_suite::{Seen, core_request, model_policy, now, token, user};
 /// Two permits a window of 2 s, three a day, a block of 5 s after two offences within 3 s.
 fn tiny(mode: DailyMode) -> Policy {
     Policy::builder()
+        .window(Duration::from_secs(2))
         .plan(Plan::new(0), 2, 2)
         .daily_limit(3)
         .daily_mode(mode)

@@ -24,7 +24,10 @@ fn now(ms: u64, utc: u64) -> Now {
 }
 
 fn policy(mode: DailyMode) -> Policy {
-    let builder = Policy::builder().plan(Plan::new(0), 3, 3).daily_limit(10);
+    let builder = Policy::builder()
+        .window(Duration::from_secs(2))
+        .plan(Plan::new(0), 3, 3)
+        .daily_limit(10);
     let block = builder.block(2, Duration::from_secs(60), Duration::from_secs(300));
     block.daily_mode(mode).build().unwrap()
 }

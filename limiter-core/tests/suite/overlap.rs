@@ -308,7 +308,9 @@ impl World {
 }
 
 fn policy(limit: u32) -> Policy {
-    let builder = Policy::builder().plan(Plan::new(0), 1_000, 1_000);
+    let builder = Policy::builder()
+        .window(std::time::Duration::from_secs(2))
+        .plan(Plan::new(0), 1_000, 1_000);
     builder.daily_limit(limit).build().unwrap()
 }
 

@@ -43,6 +43,7 @@ fn p2_a_later_window_that_is_yet_to_be_reanchored_onto_the_old_start_gets_nothin
 #[test]
 fn d9_the_first_hours_of_1970_are_smaller_than_the_last_day_of_all() {
     let policy = Policy::builder()
+        .window(Duration::from_secs(2))
         .plan(Plan::new(0), 1, 1)
         .utc_floor(UnixTime::EPOCH)
         .build()
@@ -62,6 +63,7 @@ fn d9_the_first_hours_of_1970_are_smaller_than_the_last_day_of_all() {
 fn d3_strikes_that_are_forgiven_are_not_remembered_by_a_later_policy() {
     let fair_use = |forgiven_after_days| {
         Policy::builder()
+            .window(Duration::from_secs(2))
             .plan(Plan::new(0), 9, 9)
             .daily_limit(1)
             .daily_mode(DailyMode::FairUse {

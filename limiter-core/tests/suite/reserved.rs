@@ -27,7 +27,9 @@ fn now(ms: u64, utc: impl Into<Option<u64>>) -> Now {
 }
 
 fn policy(limit: u32) -> Policy {
-    let builder = Policy::builder().plan(Plan::new(0), 1_000, 1_000);
+    let builder = Policy::builder()
+        .window(std::time::Duration::from_secs(2))
+        .plan(Plan::new(0), 1_000, 1_000);
     builder.daily_limit(limit).build().unwrap()
 }
 
@@ -444,7 +446,9 @@ fn d3_a_day_that_may_go_beyond_the_limit_is_a_strike_in_the_image() {
         tolerated_days: 1,
         forgiven_after_days: 9,
     };
-    let builder = Policy::builder().plan(Plan::new(0), 100, 100);
+    let builder = Policy::builder()
+        .window(std::time::Duration::from_secs(2))
+        .plan(Plan::new(0), 100, 100);
     let fair = builder.daily_limit(2).daily_mode(mode).build().unwrap();
     let mut device = Reserved::<1, 1>::new(fair, ahead(1));
     let registration = Registration::new(KEY.user(b"a"), Kind::ApiToken, Plan::new(0));
@@ -471,7 +475,9 @@ fn d3_a_day_that_may_go_beyond_the_limit_is_a_strike_in_the_image() {
 fn d3_what_was_used_in_advisory_mode_is_no_strike_in_the_last_image() {
     let mut device = device(1, Reserve::DEFAULT);
     let in_mode = |mode| {
-        let builder = Policy::builder().plan(Plan::new(0), 1_000, 1_000);
+        let builder = Policy::builder()
+            .window(std::time::Duration::from_secs(2))
+            .plan(Plan::new(0), 1_000, 1_000);
         builder.daily_limit(1).daily_mode(mode).build().unwrap()
     };
     device.set_policy(in_mode(DailyMode::Advisory)).unwrap();

@@ -41,7 +41,9 @@ fn fair_use() -> Policy {
         tolerated_days: 1,
         forgiven_after_days: 3,
     };
-    let builder = Policy::builder().plan(Plan::new(0), 100, 100);
+    let builder = Policy::builder()
+        .window(std::time::Duration::from_secs(2))
+        .plan(Plan::new(0), 100, 100);
     builder.daily_limit(2).daily_mode(mode).build().unwrap()
 }
 

@@ -33,7 +33,7 @@ proptest! {
     ) {
         let token = HashKey::new([1; 16]).token(b"t");
         let second = Duration::from_secs(1);
-        let policy = Policy::builder().plan(Plan::new(0), 9, 9).daily_limit(daily_limit);
+        let policy = Policy::builder().window(Duration::from_secs(2)).plan(Plan::new(0), 9, 9).daily_limit(daily_limit);
         let policy = policy.daily_mode(MODES[mode]).block(3, second, 5 * second).build().unwrap();
         let mut calendar = Calendar::new();
         let at = |day: u64, ms| {

@@ -71,6 +71,7 @@ mod tests {
     fn the_last_policy_is_in_force_and_earlier_ones_stay_where_they_are() {
         let numbered = |n| {
             Policy::builder()
+                .window(std::time::Duration::from_secs(2))
                 .plan(Plan::new(0), n, n)
                 .build()
                 .expect("a policy")

@@ -2,7 +2,7 @@
 
 use super::reader::Section;
 use limiter_core::policy::PolicyBuilder;
-use limiter_core::{Kind, Methods, Plan, Policy, PolicyError};
+use limiter_core::{Kind, Plan, Policy, PolicyError};
 use std::time::Duration;
 
 /// A policy under construction. The core judges every number; a wrong one is noted at its key and
@@ -15,10 +15,10 @@ pub(super) struct Draft {
 
 impl Draft {
     pub(super) fn new(preset: bool) -> Self {
-        let mut builder = Policy::builder().writes(Methods::NONE);
-        if preset {
-            builder = preset_builder();
-        }
+        let builder = match preset {
+            true => Policy::pipedrive_builder(),
+            false => Policy::builder(),
+        };
         Self { builder, preset }
     }
 
@@ -39,24 +39,7 @@ impl Draft {
 
 /// What the core says of one setting, beside a policy that is right.
 pub(super) fn judge(set: impl Fn(PolicyBuilder) -> PolicyBuilder) -> Result<(), PolicyError> {
-    set(preset_builder()).build().map(|_| ())
-}
-
-/// A builder that holds all numbers of the preset.
-fn preset_builder() -> PolicyBuilder {
-    let preset = Policy::pipedrive();
-    let mut builder = Policy::builder()
-        .window(Duration::from_millis(preset.window_ms().into()))
-        .daily_limit(preset.daily().limit)
-        .daily_mode(preset.daily().mode)
-        .writes(preset.writes())
-        .utc_floor(preset.utc_floor());
-    for (_, plan) in PRESET_PLANS {
-        let [api_token, access_token] = PRESET_KINDS.map(|kind| preset_limit(plan, kind));
-        builder = builder.plan(plan, api_token, access_token);
-    }
-    let block = preset_block();
-    builder.block(block.offences, block.within, block.duration)
+    set(Policy::pipedrive_builder()).build().map(|_| ())
 }
 
 /// The preset's permits per window, 1 for a plan that it does not have.
@@ -92,4 +75,3 @@ pub(super) const PRESET_PLANS: [(&str, Plan); 4] = [
     ("professional", Plan::PROFESSIONAL),
     ("enterprise", Plan::ENTERPRISE),
 ];
-const PRESET_KINDS: [Kind; 2] = [Kind::ApiToken, Kind::AccessToken];

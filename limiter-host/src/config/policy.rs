@@ -156,7 +156,7 @@ pub(super) fn read_policy(root: &Section<'_, '_>, before: &Plans) -> Option<Poli
     }
     match root.section_or_off("daily") {
         Some(Some(section)) => read_daily(&section, &mut draft),
-        Some(None) => draft.builder = draft.builder.writes(Methods::NONE),
+        Some(None) => draft.builder = draft.builder.no_daily_limit(),
         None => {}
     }
     match root.section_or_off("block") {
@@ -239,7 +239,6 @@ fn read_daily(section: &Section<'_, '_>, draft: &mut Draft) {
     ]);
     if !draft.preset {
         section.require("limit");
-        draft.builder = draft.builder.writes(Methods::POST_PUT);
     }
     if let Some(Found { value, at }) = section.number("limit") {
         draft.set(section, "limit", at, |builder| builder.daily_limit(value));
@@ -248,7 +247,7 @@ fn read_daily(section: &Section<'_, '_>, draft: &mut Draft) {
     if let Some(names) = section.texts("writes") {
         let mut writes = Methods::NONE;
         for Found { value, at } in names {
-            match Method::from_name(value) {
+            match Method::from_exact_name(value) {
                 Method::Other => {
                     section.note(at, "writes", "no such method; names are in capitals")
                 }

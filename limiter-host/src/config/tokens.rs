@@ -1,11 +1,12 @@
 //! The token file.
 
+use super::draft::judge;
 use super::error::ConfigError;
 use super::policy::Plans;
 use super::read;
 use super::reader::{Document, Found, Section};
 use super::values::word;
-use limiter_core::{HashKey, Kind, Policy, Registration, TokenId, TokenLimit};
+use limiter_core::{HashKey, Kind, Plan, Registration, TokenId, TokenLimit};
 use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
@@ -155,11 +156,8 @@ fn limit(section: &Section<'_, '_>, plans: &Plans) -> Option<TokenLimit> {
         (false, true) => {
             let Found { value, at } = section.number("limit")?;
             // The core's own word on a window limit.
-            let judged = Policy::builder()
-                .plan(limiter_core::Plan::new(0), value, value)
-                .build();
-            match judged {
-                Ok(_) => Some(TokenLimit::Own(value)),
+            match judge(|builder| builder.plan(Plan::new(0), value, value)) {
+                Ok(()) => Some(TokenLimit::Own(value)),
                 Err(error) => {
                     section.note(at, "limit", error.to_string());
                     None

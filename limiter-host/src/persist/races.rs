@@ -41,6 +41,7 @@ enum Answer {
 impl Device {
     fn new() -> Arc<Self> {
         let policy = Policy::builder()
+            .window(std::time::Duration::from_secs(2))
             .plan(Plan::new(0), 9, 9)
             .daily_limit(LIMIT);
         let limiter = Concurrent::new(policy.build().expect("a policy"), 1, 1);

@@ -22,7 +22,9 @@ fn key() -> HashKey {
 }
 
 fn policy() -> Policy {
-    let builder = Policy::builder().plan(Plan::new(0), 1_000_000, 1_000_000);
+    let builder = Policy::builder()
+        .window(std::time::Duration::from_secs(2))
+        .plan(Plan::new(0), 1_000_000, 1_000_000);
     builder.daily_limit(1_000).build().unwrap()
 }
 
@@ -283,7 +285,9 @@ fn r5_nothing_whole_refuses_what_counts_daily_until_the_next_day() {
 #[test]
 fn r3_a_block_goes_on() {
     let second = std::time::Duration::from_secs(1);
-    let builder = Policy::builder().plan(Plan::new(0), 1, 1);
+    let builder = Policy::builder()
+        .window(std::time::Duration::from_secs(2))
+        .plan(Plan::new(0), 1, 1);
     let policy = builder.block(2, second * 60, second * 300).build().unwrap();
     let disk = Disk::default();
     let start = |disk: &Disk, register: bool| {

@@ -244,6 +244,7 @@ mod tests {
     #[test]
     fn a_policy_is_30_bytes_and_a_plain_ask_9_more() {
         let policy = Policy::builder()
+            .window(Duration::from_secs(2))
             .plan(Plan::new(0), 1, 1)
             .block(3, Duration::from_secs(1), Duration::from_secs(2))
             .build()

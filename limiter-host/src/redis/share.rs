@@ -62,14 +62,17 @@ impl Share {
 
 fn share_of(policy: &Policy, instances: NonZeroU32) -> Policy {
     let window = std::time::Duration::from_millis(policy.window_ms().into());
-    let daily_limit = policy.daily().limit / instances;
     let mut builder = Policy::builder()
         .window(window)
         // The limits of plans mean nothing here: every token has its own.
-        .plan(Plan::new(0), 1, 1)
-        .daily_limit(daily_limit.max(1))
-        .daily_mode(policy.daily().mode)
-        .writes(policy.writes());
+        .plan(Plan::new(0), 1, 1);
+    if policy.has_daily_limit() {
+        let daily_limit = policy.daily().limit / instances;
+        builder = builder
+            .daily_limit(daily_limit.max(1))
+            .daily_mode(policy.daily().mode)
+            .writes(policy.writes());
+    }
     if let Some(rule) = policy.block() {
         let span = |millis: u32| std::time::Duration::from_millis(millis.into());
         builder = builder

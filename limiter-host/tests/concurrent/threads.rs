@@ -40,6 +40,7 @@ impl Random {
 
 fn policy(window: u32, day: u32) -> PolicyBuilder {
     Policy::builder()
+        .window(std::time::Duration::from_secs(2))
         .plan(PLAN, window, window)
         .daily_limit(day)
 }

@@ -65,7 +65,10 @@ thread_local! {
 
 /// One permit a window of 2 s, one a day, no block.
 fn policy() -> PolicyBuilder {
-    Policy::builder().plan(PLAN, 1, 1).daily_limit(1)
+    Policy::builder()
+        .window(std::time::Duration::from_secs(2))
+        .plan(PLAN, 1, 1)
+        .daily_limit(1)
 }
 
 fn limiter(policy: PolicyBuilder, tokens: usize, users: usize) -> Arc<Concurrent> {

@@ -57,13 +57,9 @@ fn page<S: Subject>() -> S {
     subject(Policy::pipedrive())
 }
 
-/// The page's plans, without a block.
+/// The page's numbers, without a block.
 fn plans() -> PolicyBuilder {
-    Policy::builder()
-        .plan(Plan::ESSENTIAL, 20, 80)
-        .plan(Plan::ADVANCED, 40, 160)
-        .plan(Plan::PROFESSIONAL, 80, 320)
-        .plan(Plan::ENTERPRISE, 120, 480)
+    Policy::pipedrive_builder().no_block()
 }
 
 fn built(builder: PolicyBuilder) -> Policy {

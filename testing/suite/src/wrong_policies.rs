@@ -67,6 +67,7 @@ mod a_window_longer_than_a_day {}
 /// use limiter_core::{Plan, Policy, const_policy, daily::DailyMode};
 /// const WRONG: Policy = const_policy!(
 ///     Policy::builder()
+///         .window(Duration::from_secs(2))
 ///         .plan(Plan::new(0), 20, 80)
 ///         .plan(Plan::new(1), 0, 80)
 /// );
@@ -80,6 +81,7 @@ mod a_window_limit_of_0 {}
 /// use limiter_core::{Plan, Policy, const_policy, daily::DailyMode};
 /// const WRONG: Policy = const_policy!(
 ///     Policy::builder()
+///         .window(Duration::from_secs(2))
 ///         .plan(Plan::new(0), 20, 80)
 ///         .plan(Plan::new(1), 20, 0)
 /// );
@@ -93,6 +95,7 @@ mod a_window_limit_of_0_for_access_tokens {}
 /// use limiter_core::{Plan, Policy, const_policy, daily::DailyMode};
 /// const WRONG: Policy = const_policy!(
 ///     Policy::builder()
+///         .window(Duration::from_secs(2))
 ///         .plan(Plan::new(0), 20, 80)
 ///         .plan(Plan::new(1), 1 << 20, 80)
 /// );
@@ -106,6 +109,7 @@ mod a_window_limit_that_20_bits_cannot_hold {}
 /// use limiter_core::{Plan, Policy, const_policy, daily::DailyMode};
 /// const WRONG: Policy = const_policy!(
 ///     Policy::builder()
+///         .window(Duration::from_secs(2))
 ///         .plan(Plan::new(0), 20, 80)
 ///         .plan(Plan::new(8), 20, 80)
 /// );
@@ -119,6 +123,7 @@ mod more_plans_than_the_table_holds {}
 /// use limiter_core::{Plan, Policy, const_policy, daily::DailyMode};
 /// const WRONG: Policy = const_policy!(
 ///     Policy::builder()
+///         .window(Duration::from_secs(2))
 ///         .plan(Plan::new(0), 20, 80)
 ///         .daily_limit(0)
 /// );
@@ -132,7 +137,9 @@ mod a_daily_limit_of_0 {}
 /// use limiter_core::{Plan, Policy, const_policy, daily::DailyMode};
 /// const WRONG: Policy = const_policy!(
 ///     Policy::builder()
+///         .window(Duration::from_secs(2))
 ///         .plan(Plan::new(0), 20, 80)
+///         .daily_limit(1)
 ///         .daily_mode(DailyMode::FairUse { tolerated_days: 1, forgiven_after_days: 0 })
 /// );
 /// ```
@@ -145,7 +152,9 @@ mod strikes_that_are_forgiven_at_once {}
 /// use limiter_core::{Plan, Policy, const_policy, daily::DailyMode};
 /// const WRONG: Policy = const_policy!(
 ///     Policy::builder()
+///         .window(Duration::from_secs(2))
 ///         .plan(Plan::new(0), 20, 80)
+///         .daily_limit(1)
 ///         .daily_mode(DailyMode::FairUse { tolerated_days: 255, forgiven_after_days: 1 })
 /// );
 /// ```
@@ -158,6 +167,7 @@ mod more_tolerated_days_than_strikes_are_counted {}
 /// use limiter_core::{Plan, Policy, const_policy, daily::DailyMode};
 /// const WRONG: Policy = const_policy!(
 ///     Policy::builder()
+///         .window(Duration::from_secs(2))
 ///         .plan(Plan::new(0), 20, 80)
 ///         .block(0, Duration::from_secs(60), Duration::from_secs(300))
 /// );
@@ -171,6 +181,7 @@ mod a_block_for_nothing {}
 /// use limiter_core::{Plan, Policy, const_policy, daily::DailyMode};
 /// const WRONG: Policy = const_policy!(
 ///     Policy::builder()
+///         .window(Duration::from_secs(2))
 ///         .plan(Plan::new(0), 20, 80)
 ///         .block(1 << 19, Duration::from_secs(60), Duration::from_secs(300))
 /// );
@@ -184,6 +195,7 @@ mod more_offences_than_are_counted {}
 /// use limiter_core::{Plan, Policy, const_policy, daily::DailyMode};
 /// const WRONG: Policy = const_policy!(
 ///     Policy::builder()
+///         .window(Duration::from_secs(2))
 ///         .plan(Plan::new(0), 20, 80)
 ///         .block(100, Duration::ZERO, Duration::from_secs(300))
 /// );
@@ -197,6 +209,7 @@ mod an_offence_period_of_no_length {}
 /// use limiter_core::{Plan, Policy, const_policy, daily::DailyMode};
 /// const WRONG: Policy = const_policy!(
 ///     Policy::builder()
+///         .window(Duration::from_secs(2))
 ///         .plan(Plan::new(0), 20, 80)
 ///         .block(100, Duration::from_millis(1 << 32), Duration::from_secs(300))
 /// );
@@ -210,6 +223,7 @@ mod an_offence_period_of_49_days {}
 /// use limiter_core::{Plan, Policy, const_policy, daily::DailyMode};
 /// const WRONG: Policy = const_policy!(
 ///     Policy::builder()
+///         .window(Duration::from_secs(2))
 ///         .plan(Plan::new(0), 20, 80)
 ///         .block(100, Duration::from_secs(60), Duration::ZERO)
 /// );
@@ -223,6 +237,7 @@ mod a_block_of_no_length {}
 /// use limiter_core::{Plan, Policy, const_policy, daily::DailyMode};
 /// const WRONG: Policy = const_policy!(
 ///     Policy::builder()
+///         .window(Duration::from_secs(2))
 ///         .plan(Plan::new(0), 20, 80)
 ///         .block(100, Duration::from_secs(60), Duration::from_millis(1 << 32))
 /// );
@@ -236,6 +251,7 @@ mod a_block_of_49_days {}
 /// use limiter_core::{Plan, Policy, const_policy, daily::DailyMode};
 /// const WRONG: Policy = const_policy!(
 ///     Policy::builder()
+///         .window(Duration::from_secs(2))
 ///         .plan(Plan::new(0), 20, 80)
 ///         .no_block().extend_block_on_hit(true)
 /// );
@@ -247,6 +263,29 @@ mod an_extension_of_no_block {}
 /// ```compile_fail
 /// use core::time::Duration;
 /// use limiter_core::{Plan, Policy, const_policy, daily::DailyMode};
-/// const WRONG: Policy = const_policy!(Policy::builder());
+/// const WRONG: Policy = const_policy!(Policy::builder().window(Duration::from_secs(2)));
 /// ```
 mod no_plan {}
+
+/// No window: `NoWindow`.
+///
+/// ```compile_fail
+/// use core::time::Duration;
+/// use limiter_core::{Plan, Policy, const_policy, daily::DailyMode};
+/// const WRONG: Policy = const_policy!(Policy::builder().plan(Plan::new(0), 20, 80));
+/// ```
+mod no_window {}
+
+/// A mode without a daily limit: `NoDailyLimit`.
+///
+/// ```compile_fail
+/// use core::time::Duration;
+/// use limiter_core::{Plan, Policy, const_policy, daily::DailyMode};
+/// const WRONG: Policy = const_policy!(
+///     Policy::builder()
+///         .window(Duration::from_secs(2))
+///         .plan(Plan::new(0), 20, 80)
+///         .daily_mode(DailyMode::Advisory)
+/// );
+/// ```
+mod a_mode_without_a_daily_limit {}

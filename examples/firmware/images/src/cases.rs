@@ -143,11 +143,8 @@ pub static UNUSUAL: [Case; 8] = [
                 tolerated_days: 0,
                 forgiven_after_days: 30,
             };
-            let builder = Policy::builder()
-                .plan(Plan::ADVANCED, 40, 160)
-                .daily_mode(mode);
-            let second = Duration::from_secs(1);
-            if let Ok(policy) = builder.block(100, second * 60, second * 300).build() {
+            let builder = Policy::pipedrive_builder().daily_mode(mode);
+            if let Ok(policy) = builder.build() {
                 let _ = limiter.set_policy(policy);
             }
         },

@@ -180,6 +180,7 @@ mod tests {
     #[test]
     fn finds_the_blocks_that_last_longest_and_counts_all() {
         let policy = Policy::builder()
+            .window(Duration::from_secs(2))
             .plan(Plan::ESSENTIAL, 1, 1)
             .block(1, Duration::from_secs(60), Duration::from_secs(300))
             .build()

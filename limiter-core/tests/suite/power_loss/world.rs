@@ -556,7 +556,9 @@ impl Faults {
 }
 
 fn policy() -> Policy {
-    let builder = Policy::builder().plan(Plan::new(0), 9, 9);
+    let builder = Policy::builder()
+        .window(std::time::Duration::from_secs(2))
+        .plan(Plan::new(0), 9, 9);
     builder.daily_limit(LIMIT).build().unwrap()
 }
 

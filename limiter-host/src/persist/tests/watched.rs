@@ -72,7 +72,9 @@ fn tells_what_a_crash_would_cost_and_what_went_wrong() {
 
 #[test]
 fn d3_a_strike_counts_in_the_next_life() {
-    let builder = Policy::builder().plan(Plan::new(0), 100, 100);
+    let builder = Policy::builder()
+        .window(std::time::Duration::from_secs(2))
+        .plan(Plan::new(0), 100, 100);
     let mode = DailyMode::FairUse {
         tolerated_days: 1,
         forgiven_after_days: 30,

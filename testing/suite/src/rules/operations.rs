@@ -155,7 +155,7 @@ pub fn p3_a_change_of_plan_limit_or_policy_keeps_what_is_used<S: Subject>() {
 pub fn p3_a_new_policy_changes_the_limits_of_plans_at_once<S: Subject>() {
     let mut subject = page::<S>();
     assert!(admits(&mut subject, &get(1, 15), at(0)));
-    let policy = Policy::builder().plan(Plan::ADVANCED, 18, 90);
+    let policy = plans().plan(Plan::ADVANCED, 18, 90);
     assert_eq!(subject.set_policy(built(policy)), Ok(()));
     for (id, limit, remaining) in [(1, 18, 3), (3, 90, 90)] {
         let decision = subject.peek(&get(id, 1_000), at(0));
@@ -166,7 +166,11 @@ pub fn p3_a_new_policy_changes_the_limits_of_plans_at_once<S: Subject>() {
 
 pub fn p3_a_policy_that_lacks_a_plan_in_use_is_refused_and_changes_nothing<S: Subject>() {
     let mut subject = page::<S>();
-    let policy = built(Policy::builder().plan(Plan::ESSENTIAL, 1, 1));
+    let policy = built(Policy::builder().window(Duration::from_secs(2)).plan(
+        Plan::ESSENTIAL,
+        1,
+        1,
+    ));
     let refused = Err(PolicyError::PlanInUse { index: 1 });
     assert_eq!(subject.set_policy(policy), refused);
     let decision = subject.check(&get(1, 1), at(0));

@@ -22,7 +22,7 @@ use limiter_core::clock::{
     NoUtc, TestClock, TestTicks, TickClock, TickCounter, TickRate, TickReading, UtcClock,
 };
 use limiter_core::daily::{DailyRule, Day, Strikes};
-use limiter_core::http::{self, Headers, Style};
+use limiter_core::http::{self, Challenge, Headers, Style};
 use limiter_core::limiter::Terms;
 use limiter_core::policy::{BlockRule, PolicyBuilder};
 use limiter_core::snapshot::{self, Image, UserRecord};
@@ -97,6 +97,7 @@ fn values() {
         Request::with_cost,
         Request::with_origin,
         Method::from_name,
+        Method::from_exact_name,
         Registration::new,
         Registration::with_own_limit,
         Registration::pinned,
@@ -216,9 +217,11 @@ fn terms_and_rules() {
 fn policy() {
     keep!(
         Policy::pipedrive,
+        Policy::pipedrive_builder,
         Policy::builder,
         Policy::window_limit,
         Policy::window_ms,
+        Policy::has_daily_limit,
         Policy::daily,
         Policy::writes,
         Policy::block,
@@ -227,6 +230,7 @@ fn policy() {
         PolicyBuilder::window,
         PolicyBuilder::plan,
         PolicyBuilder::daily_limit,
+        PolicyBuilder::no_daily_limit,
         PolicyBuilder::daily_mode,
         PolicyBuilder::writes,
         PolicyBuilder::block,
@@ -243,6 +247,7 @@ fn policy() {
         Plan::new,
         Plan::index,
         Methods::with,
+        Methods::is_empty,
         Methods::contains,
     );
 }
@@ -439,6 +444,8 @@ fn texts(limiter: &mut Full) {
         http::reason_phrase,
         http::seconds,
         Style::default,
+        Challenge::new,
+        Challenge::as_str,
         <Reason as fmt::Display>::fmt,
         <PolicyError as fmt::Display>::fmt,
         <RegisterError as fmt::Display>::fmt,

@@ -75,6 +75,7 @@ impl<const USERS: usize> Device<USERS> {
             ..Reserve::DEFAULT
         };
         let policy = Policy::builder()
+            .window(std::time::Duration::from_secs(2))
             .plan(Plan::ESSENTIAL, 100_000, 100_000)
             .daily_limit(LIMIT)
             .build()
