@@ -18,11 +18,11 @@
 //! | [`SharedClock`] over it | 9.6 | 1 ms |
 
 mod shared;
-#[cfg(feature = "tower")]
+#[cfg(any(feature = "redis", feature = "tower"))]
 mod stopwatch;
 
 pub use self::shared::SharedClock;
-#[cfg(feature = "tower")]
+#[cfg(any(feature = "redis", feature = "tower"))]
 pub(crate) use self::stopwatch::{Started, Stopwatch};
 
 use limiter_core::clock::{Clock, ClockError, MonotonicClock, UtcClock};

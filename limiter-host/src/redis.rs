@@ -4,12 +4,13 @@
 //! |---|---|
 //! | `config`, `topology` | how the store is used; where it is |
 //! | `tls` | certificates |
-//! | `link`, `outage` | the connection; what is decided without one |
+//! | `link`, `members` | the connection; the nodes of a cluster, one by one |
+//! | `error`, `outage`, `recovery` | why and where the store cannot be used, and its return |
 //! | `check.lua`, `packed`, `records`, `script` | the decision in the store, and how it is asked for |
 //! | `trip` | from a request to its decision, with a round trip or without |
 //! | `decide` | one decision: asked of the store, made again by the core |
 //! | `refund` | permits that go back |
-//! | `local` | refusals that last and permits held ahead of need: decided without a round trip |
+//! | `local`, `leases` | refusals that last and permits held ahead of need: decided without a round trip |
 //! | `share` | what is decided while the store cannot be used |
 //! | `front`, `blocking` | the limiter behind a tower layer; for threads that wait |
 //! | `registry`, `manage` | who is known to this instance |
@@ -35,14 +36,18 @@
 mod blocking;
 mod config;
 mod decide;
+mod error;
 mod front;
+mod leases;
 mod link;
 mod local;
 mod manage;
+mod members;
 mod observe;
 mod outage;
 mod packed;
 mod records;
+mod recovery;
 mod refund;
 mod registry;
 mod script;
@@ -53,15 +58,16 @@ mod trip;
 
 pub use self::blocking::Blocking;
 pub use self::config::{OnStoreFailure, RedisConfig, RedisConfigError, StoreTime};
+pub use self::error::StoreError;
 pub use self::manage::ManageError;
 pub use self::observe::Switch;
-pub use self::outage::StoreError;
 #[cfg(feature = "redis-tls")]
 pub use self::tls::CertificateError;
 
+use self::leases::Leases;
 use self::link::Link;
 use self::local::Autonomy;
-use self::observe::OnSwitch;
+use self::observe::{OnSwitch, Seldom};
 use self::outage::Outage;
 use self::registry::{KeyNames, Registry, SLOTS};
 use self::share::Share;
@@ -103,7 +109,11 @@ pub struct RedisLimiter {
 
 struct Inner {
     link: Link,
-    outage: Outage,
+    outage: Arc<Outage>,
+    leases: Leases,
+    unreadable_told: Seldom,
+    /// When the calendar was born that was met last, 0 before the first.
+    born: AtomicU64,
     time: StoreTime,
     on_store_failure: OnStoreFailure,
     on_switch: OnSwitch,
@@ -119,6 +129,30 @@ struct Inner {
 impl Inner {
     fn count(&self, outcome: Outcome) {
         self.counts[Statistics::place(outcome)].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Notes a record that cannot be read. The store itself works.
+    fn found_unreadable(&self, error: &StoreError) {
+        let before = self.figures.unreadable.fetch_add(1, Ordering::Relaxed);
+        let told = self.unreadable_told.is_due(tokio::time::Instant::now());
+        observe::record_unreadable(error, told);
+        if told {
+            self.on_switch.call(Switch::Unreadable(before + 1));
+        }
+    }
+
+    /// Notes the calendar that a decision met; another one than before means that counts were lost.
+    fn learn_born(&self, born: u64) {
+        // In a cluster every user has one, which ends when the user is idle.
+        if self.link.is_cluster() || self.born.load(Ordering::Relaxed) >= born {
+            return;
+        }
+        let before = self.born.fetch_max(born, Ordering::Relaxed);
+        if before != 0 && before < born {
+            let emptied = self.figures.emptied.fetch_add(1, Ordering::Relaxed);
+            observe::store_emptied();
+            self.on_switch.call(Switch::Emptied(emptied + 1));
+        }
     }
 }
 
@@ -143,10 +177,13 @@ impl RedisLimiter {
             }
             _ => None,
         };
-        let (slot, probe) = names.probe();
+        let nobody = Arc::new(names.of_nobody());
         let inner = Arc::new(Inner {
             link,
-            outage: Outage::new(if names.calendar_per_user { SLOTS } else { 1 }),
+            outage: Arc::new(Outage::new(if names.calendar_per_user { SLOTS } else { 1 })),
+            leases: Leases::default(),
+            unreadable_told: Seldom::default(),
+            born: AtomicU64::new(0),
             autonomy: Autonomy::new(
                 config.refusal_cache,
                 config.lease,
@@ -157,12 +194,12 @@ impl RedisLimiter {
             time: config.time,
             on_store_failure: config.on_store_failure,
             on_switch: config.on_switch,
-            calendar_key: names.any_calendar(),
+            calendar_key: nobody.calendar.clone(),
             registry: RwLock::new(Registry::new(policy, names, config.capacity)),
             counts: std::array::from_fn(|_| AtomicU64::new(0)),
         });
-        if let Err(error) = inner.try_to_return(&probe).await {
-            inner.failed(slot, &probe, &error);
+        if let Err(error) = inner.try_to_return(&nobody).await {
+            inner.failed(&nobody, &error);
         }
         Ok(Self { inner })
     }
@@ -315,10 +352,15 @@ impl RedisLimiter {
         StoreStatistics {
             outages: outage.count(),
             available: !outage.lasts_somewhere(),
+            recent_outages: outage.recent(tokio::time::Instant::now()),
+            unavailable_per_mille: outage.per_mille(),
+            unreadable: read(&figures.unreadable),
+            emptied: read(&figures.emptied),
             round_trips: read(&figures.round_trips),
             refused_here: read(&figures.refused_here),
             admitted_ahead: read(&figures.admitted_ahead),
             lost_permits: read(&figures.lost_permits),
+            leases_ended: read(&figures.leases_ended),
             decided_without_store: read(&figures.decided_without_store),
         }
     }
@@ -342,8 +384,8 @@ impl RedisLimiter {
         self.inner.close(now).await;
     }
 
-    /// The calendar's UTC day, `None` before the first, and how often it has advanced. In a cluster
-    /// every user has a calendar, and this is nobody's.
+    /// The calendar's UTC day, `None` before the first, and the number of its accounting day, which
+    /// grows by one with each. In a cluster every user has a calendar, and this is nobody's.
     ///
     /// # Errors
     ///
@@ -371,6 +413,16 @@ pub struct StoreStatistics {
     pub outages: u64,
     /// Whether all of the store can be used now, as far as is known.
     pub available: bool,
+    /// How many outages began within the last minute, at most 255: a store that fails again and
+    /// again may be available whenever somebody looks.
+    pub recent_outages: u32,
+    /// The share of the store that cannot be used, in thousandths of a cluster's slots.
+    pub unavailable_per_mille: u32,
+    /// Requests that were refused because the record of their token or user cannot be read.
+    pub unreadable: u64,
+    /// How often the store had other counts than before: it was emptied, or the calendar's record was
+    /// lost. Not told of a cluster.
+    pub emptied: u64,
     /// Scripts that were asked for.
     pub round_trips: u64,
     /// Requests that were refused without a round trip.
@@ -379,6 +431,8 @@ pub struct StoreStatistics {
     pub admitted_ahead: u64,
     /// Permits held ahead of need that are gone, at most: a round trip that took them along failed.
     pub lost_permits: u64,
+    /// How often permits were held ahead and not asked for in time, so that they went back.
+    pub leases_ended: u64,
     /// Requests that were decided while the store could not be used.
     pub decided_without_store: u64,
 }
@@ -389,7 +443,10 @@ struct Figures {
     refused_here: AtomicU64,
     admitted_ahead: AtomicU64,
     lost_permits: AtomicU64,
+    leases_ended: AtomicU64,
     decided_without_store: AtomicU64,
+    unreadable: AtomicU64,
+    emptied: AtomicU64,
 }
 
 impl fmt::Debug for RedisLimiter {

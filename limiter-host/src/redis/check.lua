@@ -9,20 +9,21 @@
 -- that a response reports. Numbers are doubles here: every one of them is a whole number below 2^53.
 --
 -- This runs for every request, so nothing is read, packed or written that stays as it is.
-local call, pack, unpack = redis.call, struct.pack, struct.unpack
+local call, pack, unpack, byte = redis.call, struct.pack, struct.unpack, string.byte
 local flags, limit, cost, window_ms, daily_limit, daily_mode, tolerated, forgiven_after, block_offences,
   block_within, block_duration, extend_on_hit, utc_floor = unpack('>BI4I4I4I4BBI2I4I4I4BI5', ARGV[1])
-local peeks, offends, injected = flags % 2 == 1, flags % 4 >= 2, flags >= 4
-local ADMITTED, WINDOW, DAILY, COST_EXCEEDS_LIMIT, BLOCKED, LOOKED = 0, 1, 2, 3, 4, 5
-local TOKEN, USER, CALENDAR, ANSWER = '>BBI6I3I6I3I6', '>BI4I4BI3I6', '>BBI6I6I4I4', '>I6I5BI4I4BBB'
-local VERSION, UNKNOWN_UTC = 2, 2 ^ 39
-local HOUR_MS, PACE_MS, DAY_MS = 3600000, 82800000, 86400000
+local peeks, offends, injected, fenced = flags % 2 == 1, flags % 4 >= 2, flags % 8 >= 4, flags >= 8
+local ADMITTED, WINDOW, DAILY, COST_EXCEEDS_LIMIT, BLOCKED, LOOKED, UNREADABLE, WAIT = 0, 1, 2, 3, 4, 5, 6, 7
+local TOKEN, USER, CALENDAR, ANSWER = '>BBI6I3I6I3I6', '>BI4I4BI3I6', '>BBI6I6I4I4I6', '>I6I5BI4I4I6BBB'
+local TOKEN_BYTES, USER_BYTES, CALENDAR_BYTES = 26, 19, 28
+local VERSION, UNKNOWN_UTC = 3, 2 ^ 39
+local HOUR_MS, PACE_MS, DAY_MS, FENCE_MS = 3600000, 82800000, 86400000, 300
 
 local now, utc
-local want_window, want_day, back_window, back_start, back_day, back_refills = 0, 0, 0, 0, 0, 0
+local want_window, want_day, back_window, back_start, back_day, back_refills, back_born = 0, 0, 0, 0, 0, 0, 0
 if ARGV[2] then
-  now, utc, want_window, want_day, back_window, back_start, back_day, back_refills =
-    unpack('>I6I5I4I4I4I6I4I4', ARGV[2])
+  now, utc, want_window, want_day, back_window, back_start, back_day, back_refills, back_born =
+    unpack('>I6I5I4I4I4I6I4I4I6', ARGV[2])
 end
 -- SPEC 2: the server's one clock serves as both. Its reading stands still while a script runs.
 if not injected then
@@ -36,8 +37,26 @@ if utc < utc_floor then utc = UNKNOWN_UTC end
 local counts_daily = KEYS[3] ~= nil
 local found = counts_daily and call('MGET', KEYS[1], KEYS[2], KEYS[3]) or call('MGET', KEYS[1], KEYS[2])
 local token, calendar, user = found[1] or '', found[2] or '', found[3] or ''
+
+-- A record of another layout or length says nothing that can be counted on. That of a token or a user
+-- refuses its own requests alone, and ends once no record could count any more. A calendar begins anew.
+local token_reads = token == '' or (#token == TOKEN_BYTES and byte(token) == VERSION)
+local user_reads = user == '' or (#user == USER_BYTES and byte(user) == VERSION)
+if not (token_reads and user_reads) then
+  if not peeks then
+    local function let_end(key, record, ms)
+      if call('PTTL', key) == -1 then call('SET', key, record, 'PX', ms) end
+    end
+    if not token_reads then
+      let_end(KEYS[1], token, 2 * window_ms + block_within + block_duration + 1000)
+    end
+    if not user_reads then let_end(KEYS[3], user, (2 + forgiven_after) * DAY_MS + HOUR_MS) end
+  end
+  return pack(ANSWER, now, utc, UNREADABLE, 0, 0, 0, 0, 0, 0)
+end
+if #calendar ~= CALENDAR_BYTES or byte(calendar) ~= VERSION then calendar = '' end
 if peeks then
-  return pack(ANSWER, now, utc, LOOKED, 0, 0, #token, #calendar, #user) .. token .. calendar .. user
+  return pack(ANSWER, now, utc, LOOKED, 0, 0, 0, #token, #calendar, #user) .. token .. calendar .. user
 end
 local stored_token, stored_user = token, user
 local version
@@ -45,12 +64,16 @@ local version
 -- The calendar takes the reading first (D6); a new day is told by its number of refills. A day is 675
 -- units, of 128 s each.
 local NO_DAY, LAST_DAY = 4294967295, 6362914 * 675
-local paced, last_change, earliest_next, day_units, refills = 0, now, 0, NO_DAY, 0
+local paced, last_change, earliest_next, day_units, refills, born = 0, now, 0, NO_DAY, 0, now
+local today = (utc - utc % 86400) / 128
 if calendar ~= '' then
-  version, paced, last_change, earliest_next, day_units, refills = unpack(CALENDAR, calendar)
+  version, paced, last_change, earliest_next, day_units, refills, born = unpack(CALENDAR, calendar)
+elseif not injected and utc < UNKNOWN_UTC then
+  -- By the server's clock accounting days are numbered from that of 1970 on, so that where the calendar
+  -- alone is lost, what was used today goes on to count.
+  refills = today / 675
 end
 local new_calendar
-local today = (utc - utc % 86400) / 128
 if today ~= day_units or utc >= UNKNOWN_UTC or last_change > now or earliest_next > now + PACE_MS then
   local function advance(to)                                          -- D10b
     if paced == 1 then
@@ -70,7 +93,18 @@ if today ~= day_units or utc >= UNKNOWN_UTC or last_change > now or earliest_nex
   elseif today > day_units or (today < day_units and stale) then      -- D8, D9
     advance(today)
   end
-  new_calendar = pack(CALENDAR, VERSION, paced, last_change, earliest_next, day_units, refills)
+  new_calendar = pack(CALENDAR, VERSION, paced, last_change, earliest_next, day_units, refills, born)
+end
+-- A key ends when it says nothing any more. Where the clock is the caller's, every key ends in an hour.
+local kept = 2 * DAY_MS
+if daily_mode == 2 then kept = kept + forgiven_after * DAY_MS end
+if new_calendar and new_calendar ~= calendar then
+  call('SET', KEYS[2], new_calendar, 'PX', injected and HOUR_MS or kept + 2 * DAY_MS)
+end
+-- Where there was no calendar, counts may be lost, and permits that were held ahead of need by then are
+-- not among those of the new ones. So nothing is handed out until the last of them has ended.
+if fenced and now - born < FENCE_MS and born - now < FENCE_MS then
+  return pack(ANSWER, now, utc, WAIT, math.min(FENCE_MS, FENCE_MS + born - now), 0, born, 0, 0, 0)
 end
 
 local open, blocked, start, used, mark, offences, token_ends = 0, 0, 0, 0, 0, 0, 0
@@ -99,11 +133,11 @@ end
 
 -- What an instance held ahead, or refused by itself, comes first: the decision is made on what
 -- is left after that.
-if back_window > 0 and open == 1 and start == back_start then
+if back_window > 0 and open == 1 and start == back_start and born == back_born then
   used = math.max(0, used - back_window)
   token = pack(TOKEN, VERSION, open + 2 * blocked, start, used, mark, offences, token_ends)
 end
-if back_day > 0 and user ~= '' and day_refills == back_refills then
+if back_day > 0 and user ~= '' and day_refills == back_refills and born == back_born then
   day_used = math.max(0, day_used - back_day)
   user = pack(USER, VERSION, day_refills, day_used, strikes, last_strike, user_ends)
 end
@@ -173,20 +207,15 @@ if decided == ADMITTED then                                           -- O5
   end
   used = used + cost + granted_window
   if counts_daily then
+    -- A day's permit is of no use ahead without one of the window.
     if want_day > 0 then
-      granted_day = math.min(want_day, math.max(0, math.floor((daily_limit - day_used - cost) / 10)))
+      granted_day = math.min(want_day, granted_window, math.max(0, math.floor((daily_limit - day_used - cost) / 10)))
     end
     day_used = math.min(4294967295, day_used + cost + granted_day)
   end
 end
 
--- What changed is written. A key ends when it says nothing any more; when that is stands in the record,
--- so that most writes need not move it. Where the clock is the caller's, every key ends in an hour.
-local kept = 2 * DAY_MS
-if daily_mode == 2 then kept = kept + forgiven_after * DAY_MS end
-if new_calendar and new_calendar ~= calendar then
-  call('SET', KEYS[2], new_calendar, 'PX', injected and HOUR_MS or kept + 2 * DAY_MS)
-end
+-- What changed is written. When a key ends stands in its record, so that most writes need not move it.
 if open == 0 and blocked == 0 and offences == 0 then
   if stored_token ~= '' then call('DEL', KEYS[1]) end
 else
@@ -222,5 +251,5 @@ if counts_daily then
     end
   end
 end
-return pack(ANSWER, now, utc, decided, granted_window, granted_day, #token, #calendar, #user)
+return pack(ANSWER, now, utc, decided, granted_window, granted_day, born, #token, #calendar, #user)
   .. token .. calendar .. user

@@ -1,5 +1,6 @@
 //! Where the store is, and how the limiter uses it.
 
+use super::local::FENCE;
 use super::observe::{OnSwitch, Switch};
 use super::tls::Certificates;
 use super::topology::Topology;
@@ -129,16 +130,33 @@ impl RedisConfig {
     /// Sets how many permits one round trip may take: those of the request, and others that the
     /// instance holds for the same token and hands out by itself. By default 1, which is none ahead.
     ///
-    /// At most a tenth of what is left of the window and of the day is taken ahead, so it is for
-    /// large limits. Everything else is as exact as without: never more than the limits. But
+    /// At most a tenth of what is left of the window and of the day is taken ahead, and of the day no
+    /// more than of the window, so it is for large limits that are used often. Everything else is as
+    /// exact as without: never more than the limits. But
     /// `remaining` is what this instance knows, another instance may refuse while permits are held
     /// here, and a block that another one earned is noticed with the next round trip. What is held
-    /// goes back with the next round trip of the token, and by
-    /// [`close`](super::RedisLimiter::close); an instance that dies takes it along.
+    /// ends 250 ms after it was asked for. It goes back then, or with the next round trip of the
+    /// token before, or by [`close`](super::RedisLimiter::close); an instance that dies takes it
+    /// along.
+    ///
+    /// Permits that the store does not know of any more are handed out by nobody: a store that lost
+    /// its counts has all instances wait 300 ms until it hands out new ones, and a connection is used
+    /// 300 ms after it was made. So all instances of a store should be given the same number.
     #[must_use]
     pub const fn lease(mut self, permits: NonZeroU32) -> Self {
         self.lease = permits.get();
         self
+    }
+}
+
+impl RedisConfig {
+    /// How long after it was made a connection is used: at once, unless permits are held ahead.
+    pub(super) const fn settles_in(&self) -> Duration {
+        if self.lease > 1 && matches!(self.time, StoreTime::Server) {
+            FENCE
+        } else {
+            Duration::ZERO
+        }
     }
 }
 

@@ -2,14 +2,16 @@
 //! that the script found. The core's has all that a response reports; that both agree is checked
 //! every time.
 
+use super::error::StoreError;
 use super::link::Connection;
 use super::local::Ahead;
-use super::packed::{Ask, LOOKED, Pending, Permits, Reply};
-use super::records::{TokenRecord, UserRecord, unpack_calendar};
+use super::packed::{Ask, LOOKED, Pending, Permits, Reply, UNREADABLE, WAIT};
+use super::records::{TokenRecord, UserRecord, new_calendar, unpack_calendar};
+use super::recovery::MOST_WAITS;
 use super::registry::Entry;
 use super::script::{self, CHECK};
 use super::share::Share;
-use super::{Inner, OnStoreFailure, StoreError, StoreTime};
+use super::{Inner, OnStoreFailure, StoreTime};
 use limiter_core::calendar::Calendar;
 use limiter_core::rules::{self, Account};
 use limiter_core::{Decision, Now, Outage, Outcome, Policy, Reason, Request};
@@ -35,6 +37,8 @@ pub(super) struct Found {
     pub(super) calendar: Calendar,
     pub(super) user: UserRecord,
     pub(super) granted: Permits,
+    /// When the calendar was born.
+    pub(super) born: u64,
 }
 
 impl Inner {
@@ -118,11 +122,31 @@ impl Inner {
         peek: bool,
         ahead: &Ahead,
     ) -> Result<Answer, StoreError> {
-        let mut connection = self.link.connection().ok_or(StoreError::NotConnected)?;
         let question = self.question(case, request, now, peek, ahead);
+        let mut value = self.send(&question, case).await?;
+        // Where counts were lost just now, the store has everybody wait until it hands out new ones.
+        for _ in 0..MOST_WAITS {
+            let Some(pause) = Reply::wait(&value) else {
+                break;
+            };
+            tokio::time::sleep(pause).await;
+            value = self.send(&question, case).await?;
+        }
+        Answer::read(&value, case, request, self.time)
+    }
+
+    /// Asks the script: once more, by a new connection, if the one there was is closed. It may have
+    /// been closed while nobody asked; if it was closed in between, the request may be charged twice.
+    async fn send(&self, question: &Question, case: &Case) -> Result<Value, StoreError> {
+        let mut shared = self.link.shared().ok_or(StoreError::NotConnected)?;
         self.figures.round_trips.fetch_add(1, Ordering::Relaxed);
-        let value = question.run(case, &mut connection).await?;
-        Answer::read(&value, case, request)
+        match question.run(case, &mut shared.connection).await {
+            Err(error) if self.link.was_closed(&error) => {
+                let mut connection = self.link.renew(&shared).await?;
+                Ok(question.run(case, &mut connection).await?)
+            }
+            result => Ok(result?),
+        }
     }
 
     /// What the script is asked.
@@ -142,6 +166,7 @@ impl Inner {
             now: self.injected(now),
             want: ahead.want,
             back: ahead.back,
+            fenced: self.is_fenced(),
             pending: ahead.pending,
         };
         Question {
@@ -149,6 +174,13 @@ impl Inner {
             more: ask.pack_more(),
             pending: ahead.pending.as_ref().map(Pending::pack),
         }
+    }
+
+    /// Whether this instance's requests wait where counts may have been lost just now. In a cluster
+    /// every user's first request would, so there only if permits are held ahead at all.
+    pub(super) const fn is_fenced(&self) -> bool {
+        matches!(self.time, StoreTime::Server)
+            && (!self.link.is_cluster() || self.autonomy.lease > 1)
     }
 
     /// The moment that a script is told, `None` if it is to read its server's clock.
@@ -207,8 +239,13 @@ pub(super) struct Answer {
 
 impl Answer {
     /// Reads the script's answer, and decides again.
-    pub(super) fn read(value: &Value, case: &Case, request: &Request) -> Result<Self, StoreError> {
-        let (before, decided) = Found::read(value)?;
+    pub(super) fn read(
+        value: &Value,
+        case: &Case,
+        request: &Request,
+        time: StoreTime,
+    ) -> Result<Self, StoreError> {
+        let (before, decided) = Found::read(value, time)?;
         let (decision, after) = before.decide(case, request);
         if decided != LOOKED && Some(decided) != number(decision.outcome()) {
             return Err(StoreError::Foreign);
@@ -223,17 +260,22 @@ impl Answer {
 
 impl Found {
     /// Reads an answer of `check.lua`: what it found, and its number for what it decided.
-    pub(super) fn read(value: &Value) -> Result<(Self, u8), StoreError> {
+    pub(super) fn read(value: &Value, time: StoreTime) -> Result<(Self, u8), StoreError> {
         let Value::BulkString(bytes) = value else {
             return Err(StoreError::Foreign);
         };
         let reply = Reply::unpack(bytes).ok_or(StoreError::Foreign)?;
+        if matches!(reply.decided, UNREADABLE | WAIT) {
+            return Err(StoreError::Foreign);
+        }
+        let no_calendar = new_calendar(reply.now, time == StoreTime::Server);
         let found = Self {
             now: reply.now,
             token: record(reply.token, TokenRecord::unpack, TokenRecord::default())?,
-            calendar: record(reply.calendar, unpack_calendar, Calendar::new())?,
+            calendar: record(reply.calendar, unpack_calendar, no_calendar)?,
             user: record(reply.user, UserRecord::unpack, UserRecord::default())?,
             granted: reply.granted,
+            born: reply.born,
         };
         Ok((found, reply.decided))
     }

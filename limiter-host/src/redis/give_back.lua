@@ -1,12 +1,16 @@
 -- Gives permits back: to a token's window, known by its start, or to a user's day, known by its number
 -- of refills (P2). Answers how many went back.
 --
--- KEYS  the token's record; or the user's and the calendar's
--- ARGV  packed: 1 to read the server's clock, else the moment, the window's length, the start or the refills, the cost
-local server_clock, now, window_ms, mark, cost = struct.unpack('>BI6I4I6I4', ARGV[1])
-local record = redis.call('GET', KEYS[1])
-if not record then return 0 end
-if #KEYS == 1 then
+-- KEYS  the token's or the user's record, and the calendar's
+-- ARGV  packed: 1 for a day, else 0; 1 to read the server's clock, else the moment; the window's length,
+--       the start or the refills, the cost; when the calendar was born with which they were taken, 0 for any
+local VERSION = 3
+local of_day, server_clock, now, window_ms, mark, cost, born_then = struct.unpack('>BBI6I4I6I4I6', ARGV[1])
+local record, calendar = redis.call('GET', KEYS[1]), redis.call('GET', KEYS[2])
+if not record or not calendar or string.byte(calendar) ~= VERSION or string.byte(record) ~= VERSION then return 0 end
+local _, _, _, _, _, refills_now, born = struct.unpack('>BBI6I6I4I4I6', calendar)
+if born_then ~= 0 and born_then ~= born then return 0 end
+if of_day == 0 then
   if server_clock == 1 then
     local time = redis.call('TIME')
     now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
@@ -19,11 +23,8 @@ if #KEYS == 1 then
   redis.call('SET', KEYS[1], new, 'KEEPTTL')
   return back
 end
-local calendar = redis.call('GET', KEYS[2])
 local version, refills, used, strikes, last_strike, ends = struct.unpack('>BI4I4BI3I6', record)
-if not calendar or refills ~= mark then return 0 end
-local _, _, _, _, _, refills_now = struct.unpack('>BBI6I6I4I4', calendar)
-if refills_now ~= refills then return 0 end
+if refills ~= mark or refills_now ~= refills then return 0 end
 local back = math.min(cost, used)
 local new = struct.pack('>BI4I4BI3I6', version, refills, used - back, strikes, last_strike, ends)
 redis.call('SET', KEYS[1], new, 'KEEPTTL')

@@ -12,6 +12,7 @@
 
 use super::decide::{Case, Found};
 use super::packed::{Held, Pending, Permits};
+use crate::clock::{Started, Stopwatch};
 use limiter_core::abuse::Abuse;
 use limiter_core::{Decision, Instant, Now, Outcome, Reason, Request, UnixTime};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,7 +20,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// How much an instance does by itself.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Autonomy {
     /// For how long a refusal is believed, in milliseconds.
     pub(super) refusal_cache_ms: u64,
@@ -27,6 +28,8 @@ pub(super) struct Autonomy {
     pub(super) lease: u32,
     /// Whether the store's clock decides, or the caller's.
     pub(super) server_clock: bool,
+    /// Measures for how long permits are held: a clock that no caller sets or forgets to read.
+    pub(super) stopwatch: Stopwatch,
 }
 
 impl Autonomy {
@@ -35,6 +38,7 @@ impl Autonomy {
             refusal_cache_ms: u64::try_from(refusal_cache.as_millis()).unwrap_or(u64::MAX),
             lease,
             server_clock,
+            stopwatch: Stopwatch::new(),
         }
     }
 }
@@ -47,6 +51,10 @@ pub(super) struct Local(Mutex<Memory>);
 struct Memory {
     seen: Option<Seen>,
     held: Held,
+    /// When the permits held were asked for, those of the window and those of the day.
+    held_from: [Option<Started>; 2],
+    /// Whether somebody will look whether what is held has ended.
+    is_watched: bool,
     pending: Option<Counted>,
     /// Whether a round trip is under way that asks for permits ahead.
     asking: bool,
@@ -98,8 +106,8 @@ pub(super) struct Ahead {
     pub(super) want: Permits,
     pub(super) back: Held,
     pub(super) pending: Option<Pending>,
-    /// Whether this is the trip that asks for permits.
-    asking: bool,
+    /// When the trip began, if it asks for permits.
+    asking: Option<Started>,
     /// Its number.
     trip: u64,
 }
@@ -139,7 +147,7 @@ impl Local {
     }
 
     /// Takes in what a round trip brought; `after` is what the records are after the decision,
-    /// without what was granted.
+    /// without what was granted. Says whether somebody has to look when what is held ends.
     pub(super) fn learn(
         &self,
         case: &Case,
@@ -147,14 +155,21 @@ impl Local {
         before: &Found,
         mut after: Found,
         ahead: &Ahead,
-    ) {
+    ) -> bool {
         let entry = &case.entry;
         if calendar_marks(before) != calendar_marks(&after) {
             entry.calendar_changes.count();
         }
         let mut memory = self.memory();
-        if ahead.asking {
+        if ahead.asking.is_some() {
             memory.asking = false;
+        }
+        // What was taken when the store had other counts is not among those that it has now.
+        if memory.held.born != after.born {
+            memory.held = Held {
+                born: after.born,
+                ..Held::default()
+            };
         }
         let granted = after.granted;
         if granted.window > 0 {
@@ -162,11 +177,11 @@ impl Local {
                 .token
                 .window
                 .charge(after.now.monotonic(), granted.window);
-            memory.hold_window(after.token.window.start(), granted.window);
+            memory.hold_window(after.token.window.start(), granted.window, ahead.asking);
         }
         if granted.day > 0 {
             after.user.day = after.user.day.charge(granted.day);
-            memory.hold_day(after.calendar.refills(), granted.day);
+            memory.hold_day(after.calendar.refills(), granted.day, ahead.asking);
         }
         let user = case.daily.then(|| {
             if after.user != before.user {
@@ -184,12 +199,15 @@ impl Local {
                 trip: ahead.trip,
             });
         }
+        let watch = granted.window > 0 && !memory.is_watched;
+        memory.is_watched |= watch;
+        watch
     }
 
     /// Notes that a round trip failed. Whether what it took along arrived cannot be told: it is
     /// lost. Answers how many permits that is at most.
     pub(super) fn lose(&self, ahead: &Ahead) -> u32 {
-        if ahead.asking {
+        if ahead.asking.is_some() {
             self.memory().asking = false;
         }
         ahead.back.permits.window.max(ahead.back.permits.day)
@@ -207,7 +225,31 @@ impl Local {
 
     /// Takes what is held, to give it back.
     pub(super) fn take_held(&self) -> Held {
-        std::mem::take(&mut self.memory().held)
+        let mut memory = self.memory();
+        memory.seen = None;
+        let born = memory.held.born;
+        std::mem::replace(
+            &mut memory.held,
+            Held {
+                born,
+                ..Held::default()
+            },
+        )
+    }
+
+    /// Takes what is held if it has ended, to give it back; `None` if it has not, and has to be
+    /// looked at again.
+    pub(super) fn take_ended(&self, stopwatch: &Stopwatch) -> Option<Held> {
+        let mut memory = self.memory();
+        let lasts = |from: &Option<Started>| from.is_some_and(|from| stopwatch.since(from) < LEASE);
+        let Permits { window, day } = memory.held.permits;
+        let [of_window, of_day] = &memory.held_from;
+        if (window > 0 && lasts(of_window)) || (day > 0 && lasts(of_day)) {
+            return None;
+        }
+        memory.is_watched = false;
+        drop(memory);
+        Some(self.take_held())
     }
 }
 
@@ -234,13 +276,7 @@ impl Memory {
         if !found.calendar.is_steady(found.now) {
             return None;
         }
-        let mut held = self.held;
-        if held.start != found.token.window.start() || !found.token.window.is_open() {
-            held.permits.window = 0;
-        }
-        if held.refills != found.calendar.refills() {
-            held.permits.day = 0;
-        }
+        let held = self.usable(case, &found, autonomy);
         found.token.window = found.token.window.give_back(held.permits.window);
         found.user.day = found.user.day.give_back(held.permits.day);
         if let Some(pending) = self.pending {
@@ -251,9 +287,8 @@ impl Memory {
             Outcome::Admitted => {
                 let cost = request.cost.get();
                 let same_window = after.token.window.start() == held.start;
-                let enough = cost <= held.permits.window
-                    && (!case.daily || cost <= held.permits.day)
-                    && age_ms <= LONGEST_BELIEVED_MS;
+                let enough =
+                    cost <= held.permits.window && (!case.daily || cost <= held.permits.day);
                 if !(same_window && enough) {
                     return None;
                 }
@@ -289,6 +324,23 @@ impl Memory {
         }
     }
 
+    /// The permits held that a request may be given: of this very window and day, and not ended.
+    fn usable(&self, case: &Case, found: &Found, autonomy: &Autonomy) -> Held {
+        let mut held = self.held;
+        let [of_window, of_day] = self.held_from;
+        let ended =
+            |from: Option<Started>| from.is_none_or(|from| autonomy.stopwatch.since(from) >= LEASE);
+        let same_window = held.start == found.token.window.start() && found.token.window.is_open();
+        if held.permits.window > 0 && (!same_window || ended(of_window)) {
+            held.permits.window = 0;
+        }
+        let same_day = held.refills == found.calendar.refills();
+        if held.permits.day > 0 && (!same_day || (case.daily && ended(of_day))) {
+            held.permits.day = 0;
+        }
+        held
+    }
+
     /// Counts an offence here.
     fn count(&mut self, at: Instant, before: Abuse, after: Abuse) {
         let counted = self.pending.get_or_insert(Counted {
@@ -318,9 +370,9 @@ impl Memory {
             before: counted.before,
             after: counted.after,
         });
-        let asking = autonomy.lease > 1 && !self.asking;
-        let want = if asking { autonomy.lease - 1 } else { 0 };
-        self.asking |= asking;
+        let asks = autonomy.lease > 1 && !self.asking;
+        let want = if asks { autonomy.lease - 1 } else { 0 };
+        self.asking |= asks;
         self.trips += 1;
         Ahead {
             trip: self.trips,
@@ -330,11 +382,12 @@ impl Memory {
             },
             back,
             pending,
-            asking,
+            asking: asks.then(|| autonomy.stopwatch.start()),
         }
     }
 
-    fn hold_window(&mut self, start: Instant, permits: u32) {
+    fn hold_window(&mut self, start: Instant, permits: u32, from: Option<Started>) {
+        self.held_from[0] = from;
         if self.held.start != start {
             self.held.start = start;
             self.held.permits.window = 0;
@@ -342,7 +395,8 @@ impl Memory {
         self.held.permits.window += permits;
     }
 
-    fn hold_day(&mut self, refills: u32, permits: u32) {
+    fn hold_day(&mut self, refills: u32, permits: u32, from: Option<Started>) {
+        self.held_from[1] = from;
         if self.held.refills != refills {
             self.held.refills = refills;
             self.held.permits.day = 0;
@@ -370,6 +424,25 @@ fn calendar_marks(found: &Found) -> [u64; 3] {
     [last_change, earliest_next, day]
 }
 
-/// How long what was seen is good for handing out what is held: the two clocks drift apart by some
-/// milliseconds at most in that time.
-const LONGEST_BELIEVED_MS: u64 = 60_000;
+/// For how long permits are held, from the moment when they were asked for.
+pub(super) const LEASE: Duration = Duration::from_millis(250);
+/// For how long a store that lost its counts, or an instance that finds another server in its place,
+/// hands out nothing: somewhat longer than a lease, for clocks do not run alike.
+pub(super) const FENCE: Duration = Duration::from_millis(300);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_script_waits_for_longer_than_a_lease_lasts() {
+        let script = include_str!("check.lua");
+        let names = "local HOUR_MS, PACE_MS, DAY_MS, FENCE_MS = 3600000, 82800000, 86400000, ";
+        let fence = script
+            .split(names)
+            .nth(1)
+            .and_then(|rest| rest.lines().next());
+        assert_eq!(fence, Some(FENCE.as_millis().to_string().as_str()));
+        assert!(FENCE >= LEASE + LEASE / 10);
+    }
+}

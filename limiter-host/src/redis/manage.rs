@@ -1,10 +1,11 @@
 //! Who is known, and under which policy: what an instance changes in itself and, where counts are
 //! concerned, in the store.
 
-use super::packed::{Held, Packer};
+use super::Inner;
+use super::error::StoreError;
+use super::packed::Packer;
 use super::registry::{Entry, Keys, Registry};
 use super::script::{FORGET, FORGIVE, UNBLOCK};
-use super::{Inner, StoreError};
 use limiter_core::daily::DailyMode;
 use limiter_core::{
     Instant, Now, Policy, PolicyError, RegisterError, Registered, Registration, TokenId,
@@ -12,7 +13,6 @@ use limiter_core::{
 };
 use redis::Value;
 use std::fmt;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, RwLockReadGuard, RwLockWriteGuard};
 
 /// Why a change was not made; nothing is changed.
@@ -148,7 +148,7 @@ impl Inner {
         match UNBLOCK.run(&mut connection, &[&keys.token], &[]).await {
             Ok(Value::Int(_)) => Ok(()),
             Ok(_) => Err(StoreError::Foreign.into()),
-            Err(error) => Err(StoreError::Failed(error).into()),
+            Err(error) => Err(StoreError::from(error).into()),
         }
     }
 
@@ -169,41 +169,11 @@ impl Inner {
             for keys in users {
                 let keys: [&str; 2] = [&keys.user, &keys.calendar];
                 let forgiven = FORGIVE.run(&mut connection, &keys, &[&argument]).await;
-                forgiven.map_err(StoreError::Failed)?;
+                forgiven.map_err(StoreError::from)?;
             }
         }
         let mut registry = self.registry_mut();
         registry.set_policy(policy).map_err(ManageError::Refused)
-    }
-
-    /// Gives back what is held ahead of need. What cannot be given back is lost, and counted.
-    pub(super) async fn close(&self, now: Now) {
-        let (policy, entries) = {
-            let registry = self.registry();
-            let entries: Vec<Entry> = registry.entries().cloned().collect();
-            (registry.policy, entries)
-        };
-        for Entry { keys, local, .. } in entries {
-            let Held {
-                permits,
-                start,
-                refills,
-            } = local.take_held();
-            let mut lost = 0;
-            if permits.window > 0 {
-                let (mark, window_ms) = (start.as_millis(), policy.window_ms());
-                let of_token: [&str; 1] = [&keys.token];
-                let back = self.give_back(&of_token, now, window_ms, mark, permits.window);
-                lost += u32::from(back.await.is_err()) * permits.window;
-            }
-            if permits.day > 0 {
-                let of_user: [&str; 2] = [&keys.user, &keys.calendar];
-                let back = self.give_back(&of_user, now, 0, refills.into(), permits.day);
-                lost = lost.max(u32::from(back.await.is_err()) * permits.day);
-            }
-            let figure = &self.figures.lost_permits;
-            figure.fetch_add(lost.into(), Ordering::Relaxed);
-        }
     }
 
     pub(super) async fn next_reset(

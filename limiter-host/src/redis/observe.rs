@@ -3,16 +3,21 @@
 //! | metric | what it is |
 //! |---|---|
 //! | `limiter_store_outages_total` | counter: how often the store failed |
-//! | `limiter_store_up` | gauge: 1 while the store can be used, else 0 |
+//! | `limiter_store_up` | gauge: 1 while all of the store can be used, else 0 |
+//! | `limiter_store_emptied_total` | counter: how often the store had other counts than before |
+//! | `limiter_store_unreadable_total` | counter: requests that met a record that cannot be read |
 #![cfg_attr(
     not(feature = "tracing"),
     allow(unused_variables, reason = "only events tell the error")
 )]
 
 use super::StoreError;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::time::Instant;
 
-/// The store stopped being used, or is used again; each is told once for an outage.
+/// What happened to the store. That it stopped being used, and that it is used again, is told once
+/// for an outage.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Switch<'a> {
@@ -21,6 +26,12 @@ pub enum Switch<'a> {
     Lost(&'a StoreError),
     /// All of it can be used again.
     Back,
+    /// It has other counts than before: it was emptied, or the calendar's record was lost. The number
+    /// is how often that was seen.
+    Emptied(u64),
+    /// It holds a record that cannot be read: so a token or a user is refused. Told once a minute at
+    /// most; the number is that of requests so far.
+    Unreadable(u64),
 }
 
 /// Who is told of switches, if anybody.
@@ -59,3 +70,38 @@ pub(super) fn store_returned() {
     #[cfg(feature = "metrics")]
     metrics::gauge!("limiter_store_up").set(1.0);
 }
+
+/// The store has other counts than before.
+pub(super) fn store_emptied() {
+    #[cfg(feature = "tracing")]
+    tracing::warn!("the store of the limits has other counts than before: it was emptied");
+    #[cfg(feature = "metrics")]
+    metrics::counter!("limiter_store_emptied_total").increment(1);
+}
+
+/// A request met a record that cannot be read; `told` if a line about it is due.
+pub(super) fn record_unreadable(error: &StoreError, told: bool) {
+    #[cfg(feature = "tracing")]
+    if told {
+        tracing::error!(%error, "a token or user is refused");
+    }
+    #[cfg(feature = "metrics")]
+    metrics::counter!("limiter_store_unreadable_total").increment(1);
+}
+
+/// Lets a line through once a minute.
+#[derive(Debug, Default)]
+pub(super) struct Seldom(Mutex<Option<Instant>>);
+
+impl Seldom {
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due = last.is_none_or(|last| now.duration_since(last) >= MINUTE);
+        if is_due {
+            *last = Some(now);
+        }
+        is_due
+    }
+}
+
+const MINUTE: Duration = Duration::from_secs(60);

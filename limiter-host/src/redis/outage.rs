@@ -1,95 +1,85 @@
-//! Whether the store can be used. The first failure is counted and told once; while it lasts no
-//! request waits for the store; a task asks it again and again, and ends the outage by itself.
+//! Which parts of the store cannot be used, as far as is known here, and when they are looked at
+//! again. The first failure is counted and told once; while it lasts no request waits for the store.
+//!
+//! A part is a slot of a cluster, else the one server. What is found out about a node concerns all
+//! of its slots, so that not each of them has to fail by itself.
 
-use super::Inner;
-use super::link::Connection;
-use super::observe::{self, Switch};
-use redis::{RedisError, RedisResult};
-use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use super::error::StoreError;
+use super::registry::Keys;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::time::Instant;
 
-/// Why the store could not be used.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum StoreError {
-    /// There is no connection.
-    NotConnected,
-    /// The server, or the way to it, failed: with this text.
-    Failed(RedisError),
-    /// Whoever is at the store's address is not trusted, or does not trust this instance: a
-    /// certificate is missing, or not what it must be.
-    NotTrusted(RedisError),
-    /// The address asks for TLS, and whoever is there does not answer in it.
-    NoTls(RedisError),
-    /// Whoever is at the address, which does not ask for TLS, closed the connection at once.
-    Closed(RedisError),
-    /// What is in the store, or what its script answered, is not this limiter's.
-    Foreign,
-}
-
-impl fmt::Display for StoreError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotConnected => f.write_str("there is no connection to the store"),
-            Self::Failed(error) => write!(f, "the store failed: {error}"),
-            Self::NotTrusted(error) => {
-                write!(
-                    f,
-                    "the store and this instance do not trust each other: {error}"
-                )
-            }
-            Self::NoTls(error) => write!(
-                f,
-                "the store's address asks for TLS, and no TLS is spoken there: {error}"
-            ),
-            Self::Closed(error) => write!(
-                f,
-                "the store closed the connection; if it speaks TLS, its address must begin with \
-                 rediss: {error}"
-            ),
-            Self::Foreign => f.write_str("the store holds something that is not this limiter's"),
-        }
-    }
-}
-
-impl std::error::Error for StoreError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Failed(error)
-            | Self::NotTrusted(error)
-            | Self::NoTls(error)
-            | Self::Closed(error) => Some(error),
-            Self::NotConnected | Self::Foreign => None,
-        }
-    }
-}
-
-impl From<RedisError> for StoreError {
-    fn from(error: RedisError) -> Self {
-        Self::Failed(error)
-    }
-}
-
-/// The state of the store, as far as is known here: of each slot of a cluster, else of the one
-/// server.
+/// The state of the store, as far as is known here.
 #[derive(Debug)]
 pub(super) struct Outage {
-    slots: Box<[AtomicBool]>,
-    /// The slots that failed, and a key in each that is written to see whether it has returned.
-    failed: Mutex<Vec<(u16, String)>>,
+    /// Of each slot: whether it failed, and whether its node did.
+    flags: Box<[AtomicU8]>,
+    state: Mutex<State>,
+    changed: Notify,
     count: AtomicU64,
+    turns: AtomicUsize,
     /// Why the store could not be used the last time.
     last: Mutex<Option<StoreError>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Slots of which a request failed.
+    failed: BTreeMap<u16, Failed>,
+    /// Slots that returned not long ago.
+    returned: BTreeMap<u16, Returned>,
+    /// First and last slots of nodes that are known to fail.
+    of_nodes: Vec<(u16, u16)>,
+    is_watched: bool,
+    /// When the newest outages began.
+    begun: VecDeque<Instant>,
+}
+
+#[derive(Debug)]
+struct Failed {
+    keys: Arc<Keys>,
+    due: Instant,
+    pause: Duration,
+}
+
+#[derive(Debug)]
+struct Returned {
+    at: Instant,
+    pause: Duration,
+}
+
+/// What a failure begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Began {
+    /// An outage.
+    pub(super) outage: bool,
+    /// The need for a task that watches for the store's return.
+    pub(super) watch: bool,
+}
+
+/// What is to be looked at next.
+#[derive(Debug)]
+pub(super) enum Due {
+    /// These slots, now.
+    Now(Vec<(u16, Arc<Keys>)>),
+    /// Something, then.
+    At(Instant),
+    /// Nothing: all of the store can be used, and nobody watches any more.
+    Nothing,
 }
 
 impl Outage {
     pub(super) fn new(slots: u16) -> Self {
         Self {
-            slots: (0..slots.max(1)).map(|_| AtomicBool::new(false)).collect(),
-            failed: Mutex::default(),
+            flags: (0..slots.max(1)).map(|_| AtomicU8::new(0)).collect(),
+            state: Mutex::default(),
+            changed: Notify::new(),
             count: AtomicU64::new(0),
+            turns: AtomicUsize::new(0),
             last: Mutex::default(),
         }
     }
@@ -102,20 +92,31 @@ impl Outage {
             .clone()
     }
 
-    fn note(&self, error: &StoreError) {
+    pub(super) fn note(&self, error: &StoreError) {
         let last = self.last.lock();
         *last.unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
     }
 
     /// Whether a slot is known to fail.
     pub(super) fn lasts(&self, slot: u16) -> bool {
-        let slot = self.slots.get(usize::from(slot));
-        slot.is_some_and(|fails| fails.load(Ordering::Acquire))
+        let flags = self.flags.get(usize::from(slot));
+        flags.is_some_and(|flags| flags.load(Ordering::Acquire) != 0)
     }
 
     /// Whether any slot is known to fail.
     pub(super) fn lasts_somewhere(&self) -> bool {
-        !self.failed().is_empty()
+        !self.state().failed.is_empty()
+    }
+
+    /// The share of the store that is known to fail, in thousandths, rounded up.
+    pub(super) fn per_mille(&self) -> u32 {
+        if !self.lasts_somewhere() {
+            return 0;
+        }
+        let fails = |flags: &&AtomicU8| flags.load(Ordering::Relaxed) != 0;
+        let failing = self.flags.iter().filter(fails).count();
+        let share = (failing * 1_000).div_ceil(self.flags.len());
+        u32::try_from(share).unwrap_or(1_000)
     }
 
     /// How many there were.
@@ -123,113 +124,161 @@ impl Outage {
         self.count.load(Ordering::Relaxed)
     }
 
-    fn failed(&self) -> MutexGuard<'_, Vec<(u16, String)>> {
-        self.failed.lock().unwrap_or_else(PoisonError::into_inner)
+    /// How many of them began within the last minute, at most 255.
+    pub(super) fn recent(&self, now: Instant) -> u32 {
+        let state = self.state();
+        let recent = state.begun.iter();
+        let recent = recent.filter(|begun| now.duration_since(**begun) < MINUTE);
+        u32::try_from(recent.count()).unwrap_or(u32::MAX)
     }
 
-    /// Adds a slot; says whether it is the first, and so an outage begins.
-    fn begin(&self, slot: u16, probe: &str) -> bool {
-        let mut failed = self.failed();
-        let Some(fails) = self.slots.get(usize::from(slot)) else {
-            return false;
-        };
-        if fails.swap(true, Ordering::AcqRel) {
-            return false;
+    /// A number below `of`, 0 if that is 0; another one each time.
+    pub(super) fn turn(&self, of: usize) -> usize {
+        let turn = self.turns.fetch_add(1, Ordering::Relaxed);
+        turn.checked_rem(of).unwrap_or(0)
+    }
+
+    /// Waits until a slot fails.
+    pub(super) async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, (first, last): (u16, u16), flag: u8, fails: bool) {
+        for slot in first..=last {
+            let Some(flags) = self.flags.get(usize::from(slot)) else {
+                return;
+            };
+            if fails {
+                flags.fetch_or(flag, Ordering::AcqRel);
+            } else {
+                flags.fetch_and(!flag, Ordering::AcqRel);
+            }
         }
-        failed.push((slot, probe.to_owned()));
-        failed.len() == 1
     }
 
-    /// A slot that has failed.
-    fn next(&self) -> Option<(u16, String)> {
-        self.failed().first().cloned()
+    /// Adds a slot. One that returned not long ago is looked at the later, the oftener it fails.
+    pub(super) fn fail(&self, slot: u16, keys: &Arc<Keys>, now: Instant) -> Began {
+        let mut state = self.state();
+        let known = usize::from(slot) < self.flags.len();
+        if !known || state.failed.contains_key(&slot) {
+            return Began {
+                outage: false,
+                watch: false,
+            };
+        }
+        self.set((slot, slot), SLOT, true);
+        let calm = |returned: &Returned| now.duration_since(returned.at) >= CALM;
+        let returned = state.returned.remove(&slot);
+        let pause = match returned.filter(|returned| !calm(returned)) {
+            Some(returned) => (returned.pause * 2).clamp(FIRST_PAUSE, LONGEST_AGAIN),
+            None => Duration::ZERO,
+        };
+        let outage = state.failed.is_empty();
+        let keys = Arc::clone(keys);
+        let due = now + pause;
+        state.failed.insert(slot, Failed { keys, due, pause });
+        if outage {
+            self.count.fetch_add(1, Ordering::Relaxed);
+            if state.begun.len() >= MOST_RECENT {
+                state.begun.pop_front();
+            }
+            state.begun.push_back(now);
+        }
+        let watch = !state.is_watched;
+        state.is_watched = true;
+        drop(state);
+        self.changed.notify_one();
+        Began { outage, watch }
+    }
+
+    /// What is to be looked at next.
+    pub(super) fn due(&self, now: Instant) -> Due {
+        let mut state = self.state();
+        let Some(first) = state.failed.values().map(|failed| failed.due).min() else {
+            state.is_watched = false;
+            return Due::Nothing;
+        };
+        if first > now {
+            return Due::At(first);
+        }
+        let due = state.failed.iter().filter(|(_, failed)| failed.due <= now);
+        Due::Now(
+            due.map(|(slot, failed)| (*slot, Arc::clone(&failed.keys)))
+                .collect(),
+        )
+    }
+
+    /// Puts off a slot that still fails.
+    pub(super) fn put_off(&self, slot: u16, now: Instant) {
+        if let Some(failed) = self.state().failed.get_mut(&slot) {
+            let longest = LONGEST_PAUSE.max(failed.pause);
+            failed.pause = (failed.pause * 2).clamp(FIRST_PAUSE, longest);
+            failed.due = now + failed.pause;
+        }
     }
 
     /// Removes a slot; says whether it was the last, and so the outage is over.
-    fn end(&self, slot: u16) -> bool {
-        let mut failed = self.failed();
-        failed.retain(|(other, _)| *other != slot);
-        if let Some(fails) = self.slots.get(usize::from(slot)) {
-            fails.store(false, Ordering::Release);
-        }
-        failed.is_empty()
-    }
-
-    /// Lets another slot be the next.
-    fn rotate(&self) {
-        let mut failed = self.failed();
-        if failed.len() > 1 {
-            failed.rotate_left(1);
-        }
-    }
-}
-
-impl Inner {
-    /// Notes that the store failed for the keys of a slot. Needs a tokio runtime, in which the task
-    /// runs that looks for its return.
-    pub(super) fn failed(self: &Arc<Self>, slot: u16, probe: &str, error: &StoreError) {
-        if !self.link.is_cluster() {
-            self.link.drop_connection();
-        }
-        self.outage.note(error);
-        if self.outage.begin(slot, probe) {
-            self.outage.count.fetch_add(1, Ordering::Relaxed);
-            observe::store_failed(error);
-            self.on_switch.call(Switch::Lost(error));
-            tokio::spawn(look_for_return(Arc::downgrade(self)));
-        }
-    }
-
-    /// Writes what says nothing, and connects if need be: a server that is read-only, or full, has
-    /// not returned.
-    pub(super) async fn try_to_return(&self, probe: &str) -> Result<(), StoreError> {
-        if let Some(mut connection) = self.link.connection()
-            && write(&mut connection, probe).await.is_ok()
-        {
-            return Ok(());
-        }
-        let mut connection = self.link.connect().await?;
-        write(&mut connection, probe).await?;
-        self.link.keep(connection);
-        Ok(())
-    }
-}
-
-async fn write(connection: &mut Connection, key: &str) -> RedisResult<()> {
-    let mut set = redis::cmd("SET");
-    set.arg(key).arg(1).arg("PX").arg(PROBE_MS);
-    set.query_async(connection).await
-}
-
-/// Runs until the store has returned, or the limiter is gone.
-async fn look_for_return(limiter: Weak<Inner>) {
-    let mut pause = FIRST_PAUSE;
-    loop {
-        let Some(inner) = limiter.upgrade() else {
-            return;
+    pub(super) fn end(&self, slot: u16, now: Instant) -> bool {
+        let mut state = self.state();
+        let Some(Failed { pause, .. }) = state.failed.remove(&slot) else {
+            return false;
         };
-        let Some((slot, probe)) = inner.outage.next() else {
-            return;
-        };
-        match inner.try_to_return(&probe).await {
-            Ok(()) if inner.outage.end(slot) => {
-                observe::store_returned();
-                inner.on_switch.call(Switch::Back);
-                return;
-            }
-            Ok(()) => {
-                pause = FIRST_PAUSE;
-                continue;
-            }
-            Err(error) => inner.outage.note(&error),
+        self.set((slot, slot), SLOT, false);
+        let is_new = |returned: &Returned| now.duration_since(returned.at) < CALM;
+        state.returned.retain(|_, returned| is_new(returned));
+        state.returned.insert(slot, Returned { at: now, pause });
+        if !state.failed.is_empty() {
+            return false;
         }
-        inner.outage.rotate();
-        drop(inner);
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
+        for slots in std::mem::take(&mut state.of_nodes) {
+            self.set(slots, NODE, false);
+        }
+        true
+    }
+
+    /// Takes first and last slots of the nodes that fail, as a look showed. What was known of nodes
+    /// that were not looked at, `others`, stands.
+    pub(super) fn mark_nodes(&self, mut failing: Vec<(u16, u16)>, others: &[(u16, u16)]) {
+        let mut state = self.state();
+        let before = std::mem::take(&mut state.of_nodes);
+        if state.failed.is_empty() {
+            return;
+        }
+        for range in before {
+            if others.contains(&range) {
+                failing.push(range);
+            } else {
+                self.set(range, NODE, false);
+            }
+        }
+        for range in &failing {
+            self.set(*range, NODE, true);
+        }
+        state.of_nodes = failing;
+    }
+
+    /// All slots that failed.
+    pub(super) fn all_failed(&self) -> Vec<(u16, Arc<Keys>)> {
+        let state = self.state();
+        let failed = state.failed.iter();
+        failed
+            .map(|(slot, failed)| (*slot, Arc::clone(&failed.keys)))
+            .collect()
     }
 }
 
+const SLOT: u8 = 1;
+const NODE: u8 = 2;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
+/// The longest pause between two looks at a store that is gone.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-const PROBE_MS: u32 = 1_000;
+/// The longest pause before the first look at a slot that fails as soon as it has returned.
+const LONGEST_AGAIN: Duration = Duration::from_secs(5);
+/// A slot that worked for so long fails as if it were the first time.
+const CALM: Duration = Duration::from_secs(10);
+const MINUTE: Duration = Duration::from_secs(60);
+const MOST_RECENT: usize = 255;

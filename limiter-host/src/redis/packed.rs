@@ -5,7 +5,9 @@
 use super::records::put_abuse;
 use limiter_core::abuse::Abuse;
 use limiter_core::daily::DailyMode;
-use limiter_core::{Instant, Now, Policy, UnixTime};
+use limiter_core::{Instant, Now, Policy, Receipt, UnixTime};
+use redis::Value;
+use std::time::Duration;
 
 /// Writes numbers one after the other.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -92,6 +94,8 @@ pub(super) struct Ask {
     pub(super) want: Permits,
     /// Permits that were taken ahead of need and go back now.
     pub(super) back: Held,
+    /// Whether to be held back where counts may have been lost just now.
+    pub(super) fenced: bool,
     /// Offences that were counted here alone.
     pub(super) pending: Option<Pending>,
 }
@@ -111,6 +115,8 @@ pub(super) struct Held {
     pub(super) start: Instant,
     /// The accounting day, by its number of refills.
     pub(super) refills: u32,
+    /// When the calendar was born with which they were taken.
+    pub(super) born: u64,
 }
 
 /// Offences of refusals that were decided here.
@@ -134,6 +140,7 @@ impl Ask {
             (self.peek, PEEK),
             (self.offends, OFFENDS),
             (self.now.is_some(), INJECTED),
+            (self.fenced, FENCED),
         ] {
             flags |= if set { flag } else { 0 };
         }
@@ -156,7 +163,7 @@ impl Ask {
             return None;
         }
         let now = self.now.unwrap_or(Now::new(Instant::ZERO, None));
-        let packer = Packer::with_capacity(37)
+        let packer = Packer::with_capacity(43)
             .put(6, now.monotonic().as_millis())
             .put(5, now.utc().map_or(UNKNOWN_UTC, UnixTime::as_secs))
             .put(4, self.want.window)
@@ -164,7 +171,8 @@ impl Ask {
             .put(4, self.back.permits.window)
             .put(6, self.back.start.as_millis())
             .put(4, self.back.permits.day)
-            .put(4, self.back.refills);
+            .put(4, self.back.refills)
+            .put(6, self.back.born);
         Some(packer.into_bytes())
     }
 }
@@ -176,6 +184,8 @@ pub(super) struct Reply<'a> {
     /// Its number for what it decided; [`LOOKED`] if it only looked.
     pub(super) decided: u8,
     pub(super) granted: Permits,
+    /// When the calendar was born.
+    pub(super) born: u64,
     pub(super) token: &'a [u8],
     pub(super) calendar: &'a [u8],
     pub(super) user: &'a [u8],
@@ -184,7 +194,7 @@ pub(super) struct Reply<'a> {
 impl<'a> Reply<'a> {
     /// Reads an answer; `None` if its length is wrong.
     pub(super) fn unpack(bytes: &'a [u8]) -> Option<Self> {
-        let (head, records) = bytes.split_at_checked(23)?;
+        let (head, records) = bytes.split_at_checked(29)?;
         let mut head = Unpacker(head);
         let (at, utc) = (head.take(6), head.take(5));
         let decided = u8::try_from(head.take(1)).ok()?;
@@ -192,6 +202,7 @@ impl<'a> Reply<'a> {
             window: head.take_u32(4),
             day: head.take_u32(4),
         };
+        let born = head.take(6);
         let mut length = || usize::try_from(head.take(1)).ok();
         let (of_token, of_calendar, of_user) = (length()?, length()?, length()?);
         let (token, records) = records.split_at_checked(of_token)?;
@@ -200,10 +211,22 @@ impl<'a> Reply<'a> {
             now: Now::new(Instant::from_millis(at), UnixTime::from_secs(utc)),
             decided,
             granted,
+            born,
             token,
             calendar,
             user,
         })
+    }
+}
+
+impl Reply<'_> {
+    /// How long to wait before the same is asked again, if an answer says so.
+    pub(super) fn wait(value: &Value) -> Option<Duration> {
+        let Value::BulkString(bytes) = value else {
+            return None;
+        };
+        let reply = Reply::unpack(bytes).filter(|reply| reply.decided == WAIT)?;
+        Some(Duration::from_millis(reply.granted.window.into()))
     }
 }
 
@@ -217,21 +240,65 @@ impl Pending {
 }
 
 /// What `give_back.lua` is asked.
-pub(super) fn pack_back(now: Option<Instant>, window_ms: u32, mark: u64, cost: u32) -> Vec<u8> {
-    Packer::with_capacity(21)
-        .put(1, now.is_none())
-        .put(6, now.map_or(0, Instant::as_millis))
-        .put(4, window_ms)
-        .put(6, mark)
-        .put(4, cost)
-        .into_bytes()
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Back {
+    pub(super) to: BackTo,
+    pub(super) permits: u32,
+    /// When the calendar was born with which they were taken; 0 if that is not known.
+    pub(super) born: u64,
+}
+
+/// A window or a day that gets permits back.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum BackTo {
+    Window {
+        start: Instant,
+        window_ms: u32,
+    },
+    /// By its number of refills.
+    Day(u32),
+}
+
+impl BackTo {
+    /// All permits of an admission.
+    pub(super) const fn receipt(self, receipt: &Receipt) -> Back {
+        Back {
+            to: self,
+            permits: receipt.cost(),
+            born: 0,
+        }
+    }
+}
+
+impl Back {
+    /// Packs it; with no moment, the server reads its clock.
+    pub(super) fn pack(&self, now: Option<Instant>) -> Vec<u8> {
+        let (of_day, window_ms, mark) = match self.to {
+            BackTo::Window { start, window_ms } => (false, window_ms, start.as_millis()),
+            BackTo::Day(refills) => (true, 0, refills.into()),
+        };
+        Packer::with_capacity(28)
+            .put(1, of_day)
+            .put(1, now.is_none())
+            .put(6, now.map_or(0, Instant::as_millis))
+            .put(4, window_ms)
+            .put(6, mark)
+            .put(4, self.permits)
+            .put(6, self.born)
+            .into_bytes()
+    }
 }
 
 const PEEK: u8 = 1;
 const OFFENDS: u8 = 2;
 const INJECTED: u8 = 4;
+const FENCED: u8 = 8;
 /// The script's number for having decided nothing.
 pub(super) const LOOKED: u8 = 5;
+/// Its number for a record that it cannot read.
+pub(super) const UNREADABLE: u8 = 6;
+/// Its number for having to be asked again; what it granted is in how many milliseconds.
+pub(super) const WAIT: u8 = 7;
 /// The first number that is no time (SPEC 2).
 const UNKNOWN_UTC: u64 = 1 << 39;
 
@@ -239,7 +306,6 @@ const UNKNOWN_UTC: u64 = 1 << 39;
 mod tests {
     use super::*;
     use limiter_core::Plan;
-    use std::time::Duration;
 
     #[test]
     fn a_policy_is_30_bytes_and_a_plain_ask_9_more() {
@@ -259,6 +325,7 @@ mod tests {
             now: None,
             want: Permits::default(),
             back: Held::default(),
+            fenced: false,
             pending: None,
         };
         let packed = ask.pack(&packed_policy);
@@ -269,20 +336,21 @@ mod tests {
         let more = ask.pack_more().unwrap();
         assert_eq!(
             (more.len(), &more[..11]),
-            (37, &[0, 0, 0, 0, 1, 2, 128, 0, 0, 0, 0][..])
+            (43, &[0, 0, 0, 0, 1, 2, 128, 0, 0, 0, 0][..])
         );
     }
 
     #[test]
     fn an_answer_has_the_records_behind_their_lengths() {
         let mut bytes = vec![0, 0, 0, 0, 1, 2, 0, 95, 94, 16, 0, 4];
-        bytes.extend([0, 0, 0, 3, 0, 0, 0, 4, 2, 0, 1]);
+        bytes.extend([0, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0, 0, 1, 0, 2, 0, 1]);
         assert_eq!(Reply::unpack(&bytes), None);
         bytes.extend([8, 9, 7]);
         let reply = Reply::unpack(&bytes).unwrap();
         let (window, day) = (reply.granted.window, reply.granted.day);
         assert_eq!(reply.now.utc().map(UnixTime::as_secs), Some(0x5f5e_1000));
         assert_eq!((reply.decided, window, day), (4, 3, 4));
+        assert_eq!(reply.born, 256);
         let none: &[u8] = &[];
         assert_eq!(
             (reply.token, reply.calendar, reply.user),
@@ -290,6 +358,6 @@ mod tests {
         );
         bytes.push(0);
         assert_eq!(Reply::unpack(&bytes), None);
-        assert_eq!(Reply::unpack(&bytes[..22]), None);
+        assert_eq!(Reply::unpack(&bytes[..28]), None);
     }
 }

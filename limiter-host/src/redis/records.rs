@@ -5,6 +5,7 @@ use limiter_core::abuse::Abuse;
 use limiter_core::calendar::Calendar;
 use limiter_core::daily::{Day, Strikes};
 use limiter_core::window::Window;
+use limiter_core::{Now, UnixTime};
 
 /// A token's window and conduct, as its key holds them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -86,7 +87,8 @@ impl UserRecord {
 
 /// Reads the calendar's record; `None` if it is of another version.
 pub(super) fn unpack_calendar(bytes: &[u8]) -> Option<Calendar> {
-    const BYTES: usize = 22;
+    /// Its last 6 bytes, when it was born, are told beside it.
+    const BYTES: usize = 28;
     let mut unpacker = versioned(bytes, BYTES)?;
     let paced = unpacker.take(1);
     let (last_change, earliest_next) = (unpacker.take(6), unpacker.take(6));
@@ -105,10 +107,26 @@ pub(super) fn unpack_calendar(bytes: &[u8]) -> Option<Calendar> {
 
 fn versioned(bytes: &[u8], length: usize) -> Option<Unpacker<'_>> {
     let mut unpacker = Unpacker(bytes);
-    (bytes.len() == length && unpacker.take(1) == VERSION).then_some(unpacker)
+    (bytes.len() == length && unpacker.take(1) == u64::from(VERSION)).then_some(unpacker)
 }
 
-const VERSION: u64 = 2;
+/// A calendar that the store does not have yet. By the server's clock its accounting days are numbered
+/// from that of 1970 on.
+pub(super) fn new_calendar(now: Now, server_clock: bool) -> Calendar {
+    let number = now.utc().filter(|_| server_clock).map_or(0, UnixTime::day);
+    let [last_change, earliest_next, steady_from, day, flags] = Calendar::new().to_words();
+    Calendar::from_words([
+        last_change,
+        earliest_next,
+        steady_from,
+        day | u64::from(number),
+        flags,
+    ])
+}
+
+/// The layout of all records. It stands in the name of every key too, so that instances of two builds
+/// whose layouts differ read nothing of each other.
+pub(super) const VERSION: u8 = 3;
 
 #[cfg(test)]
 mod tests {
@@ -117,7 +135,7 @@ mod tests {
 
     #[test]
     fn a_records_numbers_are_where_the_scripts_put_them() {
-        let mut bytes = vec![2, 3];
+        let mut bytes = vec![3, 3];
         bytes.extend([0, 0, 0, 0, 1, 2, 0, 0, 7]);
         bytes.extend([0, 0, 0, 1, 0, 0, 0, 0, 0]);
         bytes.extend([0, 0, 0, 0, 2, 0]);
@@ -128,7 +146,7 @@ mod tests {
         assert!(record.abuse.is_blocked());
         assert_eq!(record.abuse.blocked_ms(Instant::from_millis(0)), 1 << 16);
 
-        let user = [2, 0, 0, 0, 5, 0, 0, 0, 9, 2, 0, 0, 4, 0, 0, 0, 0, 0, 0];
+        let user = [3, 0, 0, 0, 5, 0, 0, 0, 9, 2, 0, 0, 4, 0, 0, 0, 0, 0, 0];
         let user = UserRecord::unpack(&user).unwrap();
         assert_eq!(
             (user.day, user.strikes),
@@ -138,10 +156,10 @@ mod tests {
 
     #[test]
     fn a_record_of_another_version_or_length_is_none() {
-        assert_eq!(TokenRecord::unpack(&[1; 26]), None);
-        assert_eq!(TokenRecord::unpack(&[2; 25]), None);
+        assert_eq!(TokenRecord::unpack(&[2; 26]), None);
+        assert_eq!(TokenRecord::unpack(&[3; 25]), None);
         assert_eq!(UserRecord::unpack(&[]), None);
-        assert_eq!(unpack_calendar(&[2; 23]), None);
+        assert_eq!(unpack_calendar(&[3; 22]), None);
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! Permits that go back to the store: of requests that failed behind the limiter, and such that were
 //! held ahead of need.
 
+use super::Inner;
 use super::decide::Found;
-use super::packed::{Ask, Held, Permits, pack_back};
+use super::error::StoreError;
+use super::packed::{Ask, Back, BackTo, Held, Permits};
 use super::registry::{Entry, Keys};
 use super::script::{CHECK, GIVE_BACK};
-use super::{Inner, StoreError};
 use limiter_core::{Now, Receipt, Refunded};
 use redis::Value;
 use std::sync::Arc;
@@ -41,41 +42,40 @@ impl Inner {
                 .give_back_window(window, at, policy.window_ms())
                 .is_some()
             {
-                let mark = window.start().as_millis();
-                let cost = receipt.cost();
-                refunded.window = self
-                    .give_back(&[&keys.token], now, policy.window_ms(), mark, cost)
-                    .await?;
+                let to = BackTo::Window {
+                    start: window.start(),
+                    window_ms: policy.window_ms(),
+                };
+                refunded.window = self.give_back(&keys, to.receipt(receipt), now).await?;
             }
         }
         if let Some(keys) = user_keys {
             let found = self.look(&keys, now).await?;
             let refills = found.calendar.refills();
             if receipt.give_back_day(found.user.day, refills).is_some() {
-                let (mark, cost) = (u64::from(refills), receipt.cost());
-                refunded.daily = self
-                    .give_back(&[&keys.user, &keys.calendar], now, 0, mark, cost)
-                    .await?;
+                let back = BackTo::Day(refills).receipt(receipt);
+                refunded.daily = self.give_back(&keys, back, now).await?;
             }
         }
         Ok(refunded)
     }
 
-    /// Gives permits back to the window that starts at `mark`, or to the day that is number `mark`;
-    /// says how many went back.
+    /// Gives permits back to a window or a day; says how many went back.
     pub(super) async fn give_back(
         &self,
-        keys: &[&str],
+        keys: &Keys,
+        back: Back,
         now: Now,
-        window_ms: u32,
-        mark: u64,
-        cost: u32,
     ) -> Result<u32, StoreError> {
-        let now = self.injected(now).map(Now::monotonic);
         let mut connection = self.link.connection().ok_or(StoreError::NotConnected)?;
-        let packed = pack_back(now, window_ms, mark, cost);
+        let packed = back.pack(self.injected(now).map(Now::monotonic));
+        let record = match back.to {
+            BackTo::Window { .. } => &keys.token,
+            BackTo::Day(_) => &keys.user,
+        };
+        let keys: [&str; 2] = [record, &keys.calendar];
         self.figures.round_trips.fetch_add(1, Ordering::Relaxed);
-        match GIVE_BACK.run(&mut connection, keys, &[&packed]).await? {
+        match GIVE_BACK.run(&mut connection, &keys, &[&packed]).await? {
             Value::Int(back) => u32::try_from(back).map_err(|_| StoreError::Foreign),
             _ => Err(StoreError::Foreign),
         }
@@ -91,6 +91,7 @@ impl Inner {
             now: self.injected(now),
             want: Permits::default(),
             back: Held::default(),
+            fenced: false,
             pending: None,
         };
         let packed_policy = Arc::clone(&self.registry().packed_policy);
@@ -101,6 +102,6 @@ impl Inner {
         let mut connection = self.link.connection().ok_or(StoreError::NotConnected)?;
         self.figures.round_trips.fetch_add(1, Ordering::Relaxed);
         let value = CHECK.run(&mut connection, &keys, arguments).await?;
-        Ok(Found::read(&value)?.0)
+        Ok(Found::read(&value, self.time)?.0)
     }
 }

@@ -4,6 +4,7 @@
 //! that was emptied knows none less. A token stays known until it is revoked: rows are not evicted.
 
 use super::local::{Changes, Local};
+use super::records::VERSION;
 use limiter_core::limiter::Terms;
 use limiter_core::{
     Kind, Origin, Policy, PolicyError, RegisterError, Registered, Registration, Request, TokenId,
@@ -19,7 +20,7 @@ pub(super) struct Keys {
     pub(super) token: String,
     /// The calendar.
     pub(super) calendar: String,
-    /// What is written to see whether the slot can be.
+    /// What a probe charges in the place of a token, to see whether the slot can be used.
     pub(super) probe: String,
     /// The slot of all these in a cluster, else 0.
     pub(super) slot: u16,
@@ -37,10 +38,23 @@ pub(super) struct KeyNames {
 
 impl KeyNames {
     fn of(&self, token: TokenId, user: UserId) -> Keys {
-        let (prefix, user) = (&self.prefix, user.as_u64());
+        self.of_numbers(token.as_u64(), user.as_u64())
+    }
+
+    /// Keys that are nobody's, to see whether the store is there.
+    pub(super) fn of_nobody(&self) -> Keys {
+        self.of_numbers(0, 0)
+    }
+
+    fn of_numbers(&self, token: u64, user: u64) -> Keys {
+        let prefix = format!("{}:{VERSION}", self.prefix);
         Keys {
-            token: format!("{prefix}:{{{user:016x}}}:t:{:016x}", token.as_u64()),
-            calendar: self.calendar(user),
+            token: format!("{prefix}:{{{user:016x}}}:t:{token:016x}"),
+            calendar: if self.calendar_per_user {
+                format!("{prefix}:{{{user:016x}}}:c")
+            } else {
+                format!("{prefix}:c")
+            },
             user: format!("{prefix}:{{{user:016x}}}:u"),
             probe: format!("{prefix}:{{{user:016x}}}:p"),
             slot: if self.calendar_per_user {
@@ -49,31 +63,6 @@ impl KeyNames {
                 0
             },
         }
-    }
-
-    fn calendar(&self, user: u64) -> String {
-        let prefix = &self.prefix;
-        if self.calendar_per_user {
-            format!("{prefix}:{{{user:016x}}}:c")
-        } else {
-            format!("{prefix}:c")
-        }
-    }
-
-    /// A key that is nobody's, and its slot, to see whether the store is there.
-    pub(super) fn probe(&self) -> (u16, String) {
-        let probe = format!("{}:p", self.prefix);
-        let slot = if self.calendar_per_user {
-            slot(probe.as_bytes())
-        } else {
-            0
-        };
-        (slot, probe)
-    }
-
-    /// The one calendar, or that of the user whose id is 0, who never asks.
-    pub(super) fn any_calendar(&self) -> String {
-        self.calendar(0)
     }
 }
 
@@ -380,7 +369,7 @@ mod tests {
         };
         let key = limiter_core::HashKey::new([1; 16]);
         let keys = names.of(key.token(b"t"), key.user(b"u"));
-        let tag = format!("limiter:{{{:016x}}}:", key.user(b"u").as_u64());
+        let tag = format!("limiter:3:{{{:016x}}}:", key.user(b"u").as_u64());
         for name in [&keys.token, &keys.calendar, &keys.user, &keys.probe] {
             assert!(name.starts_with(&tag), "{name}");
         }

@@ -68,6 +68,9 @@ const COUNT_DIGITS: usize = 1;
 /// A decision.
 pub(super) static CHECK: LazyLock<Program> =
     LazyLock::new(|| Program::new(include_str!("check.lua")));
+/// Every command that is needed.
+pub(super) static PROBE: LazyLock<Program> =
+    LazyLock::new(|| Program::new(include_str!("probe.lua")));
 /// Permits that go back.
 pub(super) static GIVE_BACK: LazyLock<Program> =
     LazyLock::new(|| Program::new(include_str!("give_back.lua")));

@@ -1,6 +1,6 @@
 //! Who vouches for a store that speaks TLS, and what it is shown; what it means if that fails.
 
-use super::outage::StoreError;
+use super::error::StoreError;
 use redis::cluster::ClusterClientBuilder;
 use redis::sentinel::SentinelClientBuilder;
 use redis::{Client, ConnectionInfo, RedisError, RedisResult};
@@ -77,7 +77,7 @@ pub(super) fn explain(error: RedisError, speaks_tls: bool) -> StoreError {
     } else if !speaks_tls && error.is_connection_dropped() && !error.is_connection_refusal() {
         StoreError::Closed(error)
     } else {
-        StoreError::Failed(error)
+        error.into()
     }
 }
 

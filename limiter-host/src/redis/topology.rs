@@ -94,6 +94,40 @@ impl Server {
 }
 
 impl Nodes {
+    /// Hosts and ports.
+    pub(super) fn addresses(&self) -> Vec<(String, u16)> {
+        let addresses = self.0.iter().filter_map(|info| match info.addr() {
+            ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {
+                Some((host.clone(), *port))
+            }
+            _ => None,
+        });
+        addresses.collect()
+    }
+
+    /// A client of one node alone, which is spoken to as those that the address names.
+    pub(super) fn node(
+        &self,
+        host: &str,
+        port: u16,
+        certificates: &Certificates,
+    ) -> RedisResult<Client> {
+        let Some(info) = self.0.first() else {
+            return Err((redis::ErrorKind::InvalidClientConfig, "no node").into());
+        };
+        let mut address = info.addr().clone();
+        match &mut address {
+            ConnectionAddr::Tcp(of_host, of_port)
+            | ConnectionAddr::TcpTls {
+                host: of_host,
+                port: of_port,
+                ..
+            } => (*of_host, *of_port) = (host.to_owned(), port),
+            _ => {}
+        }
+        certificates.client(info.clone().set_addr(address))
+    }
+
     pub(super) fn client(
         &self,
         certificates: &Certificates,

@@ -1,11 +1,13 @@
 //! From a request to its decision: here if that is possible, else by a round trip, alone or with
 //! others.
 
+use super::Inner;
 use super::decide::{Answer, Case};
+use super::error::StoreError;
 use super::local::{Ahead, Here};
+use super::packed::Reply;
 use super::script;
-use super::{Inner, StoreError};
-use limiter_core::{Decision, Now, Request};
+use limiter_core::{Decision, Now, Outage, Request};
 use redis::{Pipeline, RedisResult, Value};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -54,12 +56,19 @@ impl Trip {
             }) => {
                 self.arrived = true;
                 let local = &self.case.entry.local;
-                local.learn(&self.case, now.monotonic(), &before, after, &self.ahead);
+                let holds = local.learn(&self.case, now.monotonic(), &before, after, &self.ahead);
+                inner.learn_born(before.born);
+                if holds {
+                    inner.let_expire(&self.case.entry);
+                }
                 decision
             }
+            Err(error) if error.is_of_a_record() => {
+                inner.found_unreadable(&error);
+                Outage::StoreFailed.decide(request)
+            }
             Err(error) => {
-                let keys = &self.case.entry.keys;
-                inner.failed(keys.slot, &keys.probe, &error);
+                inner.failed(&self.case.entry.keys, &error);
                 inner.decide_without_store(&self.case, request, now)
             }
         }
@@ -123,7 +132,13 @@ impl Inner {
                 Begun::Decided(decision) => decision,
                 Begun::Trip(mut trip) => {
                     let value = values.next().unwrap_or(Err(StoreError::NotConnected));
-                    let answer = value.and_then(|value| Answer::read(&value, &trip.case, request));
+                    let answer = match value {
+                        Ok(value) if Reply::wait(&value).is_some() => {
+                            self.ask(&trip.case, request, now, false, &trip.ahead).await
+                        }
+                        Ok(value) => Answer::read(&value, &trip.case, request, self.time),
+                        Err(error) => Err(error),
+                    };
                     trip.arrive(answer, request, now)
                 }
             });
@@ -138,9 +153,10 @@ impl Inner {
         requests: &[Request],
         now: Now,
     ) -> Vec<Result<Value, StoreError>> {
-        let Some(mut connection) = self.link.connection() else {
+        let Some(shared) = self.link.shared() else {
             return Vec::new();
         };
+        let mut connection = shared.connection.clone();
         let mut questions = Vec::with_capacity(begun.len());
         let mut pipeline = Pipeline::new();
         for (begun, request) in begun.iter().zip(requests) {
@@ -152,8 +168,20 @@ impl Inner {
         }
         let trips = u64::try_from(questions.len()).unwrap_or(u64::MAX);
         self.figures.round_trips.fetch_add(trips, Ordering::Relaxed);
-        let sent = pipeline.ignore_errors().query_async(&mut connection);
-        let mut answers: Vec<RedisResult<Value>> = match sent.await {
+        pipeline.ignore_errors();
+        let mut sent: RedisResult<Vec<RedisResult<Value>>> =
+            pipeline.query_async(&mut connection).await;
+        if sent
+            .as_ref()
+            .is_err_and(|error| self.link.was_closed(error))
+        {
+            connection = match self.link.renew(&shared).await {
+                Ok(connection) => connection,
+                Err(error) => return vec![Err(error)],
+            };
+            sent = pipeline.query_async(&mut connection).await;
+        }
+        let mut answers = match sent {
             Ok(answers) => answers,
             Err(error) => return vec![Err(error.into())],
         };
@@ -165,7 +193,7 @@ impl Inner {
         }
         answers
             .into_iter()
-            .map(|answer| answer.map_err(StoreError::Failed))
+            .map(|answer| answer.map_err(StoreError::from))
             .collect()
     }
 }

@@ -2,7 +2,7 @@
 --
 -- KEYS  the token's record
 local record = redis.call('GET', KEYS[1])
-if not record then return 0 end
+if not record or string.byte(record) ~= 3 then return 0 end
 local version, state, start, used, _, _, ends = struct.unpack('>BBI6I3I6I3I6', record)
 if state < 2 then return 0 end
 if state == 2 then

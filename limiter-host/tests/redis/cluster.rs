@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use limiter_core::{Kind, Plan, Reason, Registration};
+use limiter_host::RedisLimiter;
 use limiter_redis_servers::{Cluster, Options};
 
-use crate::instances::{admitted, at, get, key, limiter, patient, policy, post, token};
+use crate::instances::{admitted, at, get, key, limiter, patient, policy, post, token, token_key};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tokens_of_a_user_share_a_day_and_a_slot_wherever_that_is() {
@@ -96,11 +97,7 @@ async fn a_node_that_falls_silent_takes_its_own_users_along_and_nobody_else() {
     assert_eq!(admitted(&limiter, &get("a"), 3).await, 3);
     let owner = cluster.nodes().iter().find(|node| {
         let keys: usize = redis::cmd("EXISTS")
-            .arg(format!(
-                "limiter:{{{0:016x}}}:t:{1:016x}",
-                key().user(b"u").as_u64(),
-                token("a").as_u64()
-            ))
+            .arg(token_key("u", "a"))
             .query(&mut node.admin())
             .unwrap_or(0);
         keys == 1
@@ -134,4 +131,92 @@ async fn a_node_that_falls_silent_takes_its_own_users_along_and_nobody_else() {
     });
     let rest = admitted(&limiter, &get("a"), 9).await;
     assert!((1..=7).contains(&rest), "{rest}");
+}
+
+/// A cluster that loses a node of three and refuses everybody, until the others are told to go on
+/// without it. Each of so many users has then been refused. Answers how many are admitted once all
+/// users of the nodes that work are.
+async fn admitted_once_one_node_is_dead(users: usize) -> Option<usize> {
+    let mut cluster = Cluster::start()?;
+    let config = patient(&cluster.url())
+        .connect_timeout(Duration::from_millis(500))
+        .response_timeout(Duration::from_millis(500));
+    let limiter = limiter(policy(1_000_000, 9), config).await;
+    let names: Vec<String> = (0..users).map(|i| format!("token {i}")).collect();
+    for name in &names {
+        let user = key().user(name.as_bytes());
+        let registration = Registration::new(user, Kind::ApiToken, Plan::new(0));
+        let registered = limiter.register(token(name), registration).await;
+        registered.expect("there is room");
+    }
+    let dead = cluster.take_node();
+    let is_on_dead = |name: &&String| {
+        let slot = format!("{{{:016x}}}", key().user(name.as_bytes()).as_u64());
+        redis::cmd("EXISTS")
+            .arg(slot)
+            .query::<usize>(&mut dead.admin())
+            .is_ok()
+    };
+    let on_dead = names.iter().filter(is_on_dead).count();
+    drop(dead);
+    for node in cluster.nodes() {
+        limiter_redis_servers::wait_until("the cluster is down", || {
+            let info = node.command(&["CLUSTER", "INFO"]);
+            format!("{info:?}")
+                .contains("cluster_state:fail")
+                .then_some(())
+        });
+    }
+    for name in &names {
+        let decision = limiter.check(&get(name), at(0)).await;
+        assert_eq!(decision.reason(), Some(Reason::StoreFailed), "{name}");
+    }
+    for node in cluster.nodes() {
+        node.command(&["CONFIG", "SET", "cluster-require-full-coverage", "no"]);
+    }
+    let runtime = tokio::runtime::Handle::current();
+    let admitted = tokio::task::block_in_place(|| {
+        limiter_redis_servers::wait_until("the other nodes' users are back", || {
+            let admitted = runtime.block_on(admitted_of(&limiter, &names));
+            (admitted >= names.len() - on_dead).then_some(admitted)
+        })
+    });
+    let statistics = limiter.store_statistics();
+    assert_eq!((statistics.outages, statistics.available), (1, false));
+    assert!((300..400).contains(&statistics.unavailable_per_mille));
+    assert_eq!(admitted, names.len() - on_dead, "nobody of the dead node");
+    Some(admitted)
+}
+
+/// How many of these are admitted, asked once each and all at the same time.
+async fn admitted_of(limiter: &RedisLimiter, names: &[String]) -> usize {
+    let asked = names.iter().map(|name| async {
+        let decision = limiter.check(&get(name), at(0)).await;
+        usize::from(decision.is_admitted())
+    });
+    futures_util::future::join_all(asked)
+        .await
+        .into_iter()
+        .sum()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_users_of_nodes_that_work_come_back_while_another_node_stays_dead() {
+    let admitted = admitted_once_one_node_is_dead(90).await;
+    assert!(
+        admitted.is_none_or(|admitted| admitted > 40),
+        "{admitted:?}"
+    );
+}
+
+mod attack {
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    #[ignore = "an attack: minutes"]
+    async fn of_1500_users_those_of_nodes_that_work_come_back_while_another_node_stays_dead() {
+        let admitted = super::admitted_once_one_node_is_dead(1_500).await;
+        assert!(
+            admitted.is_none_or(|admitted| admitted > 900),
+            "{admitted:?}"
+        );
+    }
 }

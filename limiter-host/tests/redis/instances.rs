@@ -37,6 +37,21 @@ pub(crate) fn token(name: &str) -> TokenId {
     key().token(name.as_bytes())
 }
 
+/// The key under which the store holds a token.
+pub(crate) fn token_key(user: &str, name: &str) -> String {
+    let token = token(name).as_u64();
+    format!("limiter:3:{{{:016x}}}:t:{token:016x}", user_id(user))
+}
+
+/// The key under which the store holds a user.
+pub(crate) fn user_key(user: &str) -> String {
+    format!("limiter:3:{{{:016x}}}:u", user_id(user))
+}
+
+fn user_id(user: &str) -> u64 {
+    key().user(user.as_bytes()).as_u64()
+}
+
 /// A moment of the caller's clock. The store's clock decides.
 pub(crate) fn at(millis: u64) -> Now {
     Now::new(

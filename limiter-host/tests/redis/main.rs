@@ -9,6 +9,7 @@ mod faults;
 mod history;
 mod instances;
 mod processes;
+mod records;
 mod subject;
 #[cfg(feature = "redis-tls")]
 mod tls;

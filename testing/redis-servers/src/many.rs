@@ -66,6 +66,15 @@ impl Cluster {
         &self.nodes
     }
 
+    /// Takes a node out: it stops when it is dropped.
+    ///
+    /// # Panics
+    ///
+    /// If there is none left.
+    pub fn take_node(&mut self) -> Server {
+        self.nodes.pop().expect("a node")
+    }
+
     /// The cluster's address for the user `limiter`.
     #[must_use]
     pub fn url(&self) -> String {
