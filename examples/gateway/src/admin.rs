@@ -13,6 +13,7 @@
 //! an operator's browser, from reaching it.
 
 mod connection_metrics;
+mod fault_metrics;
 mod guard;
 mod history;
 mod metrics;

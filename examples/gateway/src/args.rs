@@ -89,6 +89,11 @@ pub struct Args {
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = number(1, 3_600))]
     pub upstream_timeout: u32,
 
+    /// How long a connection to the upstream is kept while nothing uses it; less if the upstream says
+    /// so in Keep-Alive, and less than the upstream keeps it if it does not say so
+    #[arg(long, value_name = "SECONDS", default_value_t = 4, value_parser = number(0, 3_600))]
+    pub upstream_idle: u32,
+
     /// Limits, tokens and the size of the tables, as TOML, or as JSON if its name ends with .json;
     /// followed while the gateway runs: a change is taken over within two seconds, or on SIGHUP
     #[arg(long, value_name = "FILE", conflicts_with_all = ["policy", "tokens", "table"])]
@@ -168,6 +173,7 @@ impl Args {
             }),
             upstream,
             upstream_timeout: Duration::from_secs(self.upstream_timeout.into()),
+            upstream_idle: Duration::from_secs(self.upstream_idle.into()),
             policy,
             tokens,
             config: None,

@@ -10,6 +10,8 @@
 //!
 //! Beside it, on a listener of its own if that is wanted: [`admin`], for operators.
 //!
+//! `faults` counts what went wrong by the side that caused it.
+//!
 //! Before that, once: [`args`] reads the flags and files into [`Settings`], [`limits`] makes a
 //! limiter of them, [`store`] has its limits shared or [`state`] has them survive if that is wanted,
 //! and [`server`] puts all together; `follow` keeps the limiter at what its file says from then on.
@@ -20,6 +22,7 @@ pub mod admin;
 pub mod args;
 pub mod demo;
 pub mod error;
+mod faults;
 mod follow;
 pub mod limits;
 pub mod listener;

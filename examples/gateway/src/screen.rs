@@ -12,6 +12,7 @@
 
 mod host;
 
+use crate::faults::{ClientFault, Faults};
 use bytes::Bytes;
 use http_body_util::{Either, Full};
 use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderValue, TRANSFER_ENCODING};
@@ -58,11 +59,16 @@ impl Origins {
 pub(crate) struct Screen<S> {
     inner: S,
     origins: Origins,
+    faults: Arc<Faults>,
 }
 
 impl<S> Screen<S> {
-    pub(crate) const fn new(inner: S, origins: Origins) -> Self {
-        Self { inner, origins }
+    pub(crate) const fn new(inner: S, origins: Origins, faults: Arc<Faults>) -> Self {
+        Self {
+            inner,
+            origins,
+            faults,
+        }
     }
 }
 
@@ -81,6 +87,7 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         if let Err(refusal) = screen(&mut request, &self.origins) {
+            self.faults.note_client(ClientFault::BadHead);
             return Box::pin(async move { Ok(refusal.answer().map(Either::Right)) });
         }
         let answer = self.inner.call(request);

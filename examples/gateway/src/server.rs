@@ -3,6 +3,7 @@
 use crate::admin::status::About;
 use crate::admin::{Admin, Metrics, Sources};
 use crate::error::{EndError, StartError};
+use crate::faults::Faults;
 use crate::limits::Limits;
 use crate::listener::{ConnectionLimits, FindToken, InFlightLimits, Listener};
 use crate::proxy::Proxy;
@@ -39,9 +40,10 @@ impl Gateway {
         let limits = Limits::start(settings, clock)?;
         #[cfg(feature = "redis")]
         let limits = limits.share(settings).await?;
+        let faults = Arc::new(Faults::default());
         let proxy = settings.upstream.clone().map(|upstream| {
-            let proxy = Proxy::new(upstream, settings.upstream_timeout);
-            Arc::new(proxy)
+            let (timeout, idle_for) = (settings.upstream_timeout, settings.upstream_idle);
+            Arc::new(Proxy::new(upstream, timeout, idle_for, Arc::clone(&faults)))
         });
         let tls = settings.tls.clone().map(Tls::read).transpose()?;
         let listener = Listener::bind(
@@ -61,9 +63,9 @@ impl Gateway {
                     upstream: settings.upstream.as_ref().map(ToString::to_string),
                 };
                 let (limits, connections) = (limits.clone(), listener.connections());
-                let proxy = proxy.clone();
+                let faults = Arc::clone(&faults);
                 let service = Admin::new(admin, metrics, |instance| {
-                    Sources::new(about, instance, limits, connections, proxy)
+                    Sources::new(about, instance, limits, connections, faults)
                 })?;
                 let no_token: FindToken = Arc::new(|_| None);
                 let listener = Listener::bind(&admin.listen, ADMIN_LIMITS, no_token, None);
@@ -74,7 +76,7 @@ impl Gateway {
         let service = layer.layer(proxy.map_or(Backend::Embedded, Backend::Proxy));
         Ok(Self {
             listener,
-            service: Screen::new(service, limits.origins.clone()),
+            service: Screen::new(service, limits.origins.clone(), faults),
             admin,
             limits,
             tls,

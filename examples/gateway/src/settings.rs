@@ -23,6 +23,9 @@ pub struct Settings {
     pub upstream: Option<Upstream>,
     /// How long the upstream may take without any progress.
     pub upstream_timeout: Duration,
+    /// How long a connection to the upstream is kept while nothing uses it, unless the upstream
+    /// names a shorter time.
+    pub upstream_idle: Duration,
     /// A file that is followed, and what it says at the start. The next three are its word then.
     pub config: Option<(PathBuf, Config)>,
     /// The limits, and where requests come from.
@@ -48,6 +51,7 @@ impl Default for Settings {
             admin: None,
             upstream: None,
             upstream_timeout: Duration::from_secs(30),
+            upstream_idle: Duration::from_secs(4),
             config: None,
             policy: PolicyFile::default(),
             tokens: None,

@@ -8,7 +8,9 @@
 //! | `gateway_in_flight_refused_total` by `by` | counter | requests refused since too many were under way: for a `token`, an `address`, or `without_token` |
 //! | `gateway_connections_closed_total` by `state` | counter | connections closed to make room for new ones: `idle`, `slow` |
 //! | `gateway_transfers_timed_out_total` by `of` | counter | transfers broken off since the client was too slow: of a `body`, of an `answer` |
-//! | `gateway_upstream_failures_total` by `kind` | counter | requests that the server behind did not answer: `failed`, `timed_out` |
+//! | `gateway_upstream_failures_total` by `kind` | counter | requests that the server behind failed: `failed` (502), `timed_out` (504), `broken_off` amid the answer |
+//! | `gateway_client_failures_total` by `kind` | counter | requests that their clients failed: `bad_head`, `bad_body`, `long_body`, `slow_body`, `cancelled` |
+//! | `gateway_upstream_retries_total` | counter | requests sent a second time since the server behind closed the connection |
 //! | `gateway_state_writes_total` by `outcome` | counter | images of the state: `stored`, `failed` |
 //! | `gateway_state_failing` | gauge | 1 while the last write failed, else 0 |
 //! | `gateway_state_reserved_permits` | gauge | what a crash now would cost all users together |
@@ -20,10 +22,10 @@
 //! | `gateway_config_refused` | gauge | 1 while the newest configuration file is refused, else 0 |
 
 use super::connection_metrics::ConnectionMetrics;
+use super::fault_metrics::FaultMetrics;
 use super::status::Sources;
 use crate::limits::Limits;
 use crate::listener::Connections;
-use crate::proxy::Failures;
 #[cfg(feature = "redis")]
 use crate::store::StoreMetrics;
 use limiter_host::meters::LimiterMetrics;
@@ -41,8 +43,7 @@ struct Recorded {
     handle: PrometheusHandle,
     limiter: LimiterMetrics,
     connections: ConnectionMetrics,
-    upstream_failed: Counter,
-    upstream_timed_out: Counter,
+    faults: FaultMetrics,
     config_refused: Gauge,
     state: StateMetrics,
     #[cfg(feature = "redis")]
@@ -75,8 +76,7 @@ impl Metrics {
                 handle,
                 limiter: LimiterMetrics::register(),
                 connections: ConnectionMetrics::register(connections),
-                upstream_failed: metrics::counter!(UPSTREAM_FAILURES, "kind" => "failed"),
-                upstream_timed_out: metrics::counter!(UPSTREAM_FAILURES, "kind" => "timed_out"),
+                faults: FaultMetrics::register(),
                 config_refused: metrics::gauge!(CONFIG_REFUSED),
                 state: StateMetrics {
                     stored: metrics::counter!(STATE_WRITES, "outcome" => "stored"),
@@ -119,10 +119,7 @@ impl Metrics {
             limiter.sample(&limits.limiter, now);
         }
         self.0.connections.set(sources.connections());
-        if let Some(Failures { failed, timed_out }) = sources.failures() {
-            self.0.upstream_failed.absolute(failed);
-            self.0.upstream_timed_out.absolute(timed_out);
-        }
+        self.0.faults.set(sources.faults());
         let refused = limits
             .follow
             .as_ref()
@@ -146,11 +143,6 @@ impl StateMetrics {
 }
 
 fn describe() {
-    metrics::describe_counter!(
-        UPSTREAM_FAILURES,
-        Unit::Count,
-        "Requests that the server behind did not answer, by kind: failed, timed_out."
-    );
     metrics::describe_gauge!(
         CONFIG_REFUSED,
         Unit::Count,
@@ -190,7 +182,6 @@ pub(super) const fn real(count: u64) -> f64 {
     count as f64
 }
 
-const UPSTREAM_FAILURES: &str = "gateway_upstream_failures_total";
 const STATE_WRITES: &str = "gateway_state_writes_total";
 const STATE_FAILING: &str = "gateway_state_failing";
 const STATE_RESERVED: &str = "gateway_state_reserved_permits";

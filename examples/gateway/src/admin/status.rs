@@ -3,10 +3,10 @@
 use super::history::{Counts, History, OUTCOMES, Rates, counts};
 use super::metrics::Metrics;
 use super::survey::{Look, Surveys, Tokens};
+use crate::faults::{Counts as FaultCounts, Faults};
 use crate::follow::{FileState, Follow};
 use crate::limits::Limits;
 use crate::listener::Connections;
-use crate::proxy::{Failures, Proxy};
 use crate::state::StateStatus;
 use bytes::Bytes;
 use limiter_host::core::calendar::Calendar;
@@ -36,7 +36,7 @@ pub(crate) struct Sources {
     began: Instant,
     limits: Limits,
     connections: Connections,
-    proxy: Option<Arc<Proxy>>,
+    faults: Arc<Faults>,
     history: Mutex<History>,
     surveys: Mutex<Surveys>,
     /// What was told last: however many ask, the rows are visited twice a second at most.
@@ -50,7 +50,7 @@ impl Sources {
         instance: String,
         limits: Limits,
         connections: Connections,
-        proxy: Option<Arc<Proxy>>,
+        faults: Arc<Faults>,
     ) -> Self {
         Self {
             about,
@@ -58,7 +58,7 @@ impl Sources {
             began: Instant::now(),
             limits,
             connections,
-            proxy,
+            faults,
             history: Mutex::default(),
             surveys: Mutex::default(),
             told: tokio::sync::Mutex::new(None),
@@ -74,9 +74,13 @@ impl Sources {
         &self.connections
     }
 
-    /// What the server behind did not answer, if there is one.
-    pub(super) fn failures(&self) -> Option<Failures> {
-        self.proxy.as_ref().map(|proxy| proxy.failures())
+    pub(super) fn faults(&self) -> &Faults {
+        &self.faults
+    }
+
+    /// Requests that the server behind failed, if there is one.
+    fn upstream_faults(&self) -> Option<FaultCounts<3>> {
+        self.about.upstream.as_ref().map(|_| self.faults.upstream())
     }
 
     /// Notes the counts once a second, and sees to the metrics, for as long as it is polled.
@@ -154,7 +158,8 @@ impl Sources {
             },
             policy: PolicyStatus::of(&policy),
             tokens,
-            failures: self.failures(),
+            failures: self.upstream_faults(),
+            client_failures: self.faults.client(),
             config: self.limits.follow.as_ref().map(Follow::state),
             state: self.limits.kept.as_ref().map(|kept| kept.status(now)),
             store,
@@ -180,7 +185,8 @@ struct Status<'a> {
     /// `null` if it is in a store what tokens used: that is not searched.
     tokens: Option<Tokens>,
     /// `null` if the gateway answers by itself.
-    failures: Option<Failures>,
+    failures: Option<FaultCounts<3>>,
+    client_failures: FaultCounts<5>,
     /// `null` if no file is followed.
     config: Option<FileState>,
     /// `null` if nothing survives a restart.

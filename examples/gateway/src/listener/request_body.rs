@@ -7,6 +7,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use std::error::Error;
 use std::fmt;
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -39,7 +40,7 @@ impl RequestBody {
     }
 
     fn fail(&self, fault: BodyFault) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        self.watch.0.store(fault as u8, Ordering::Relaxed);
+        self.watch.note_fault(fault);
         Poll::Ready(Some(Err(BodyError::Fault(fault))))
     }
 }
@@ -55,7 +56,10 @@ impl Body for RequestBody {
         match Pin::new(&mut self.incoming).poll_frame(context) {
             Poll::Pending => match self.patience.poll_end(context) {
                 Poll::Ready(()) => self.fail(BodyFault::Slow),
-                Poll::Pending => Poll::Pending,
+                Poll::Pending => {
+                    self.watch.note_waiting();
+                    Poll::Pending
+                }
             },
             Poll::Ready(Some(Ok(frame))) => {
                 let bytes = frame.data_ref().map_or(0, |data| data.remaining());
@@ -68,8 +72,14 @@ impl Body for RequestBody {
                 self.watch.note_moved();
                 Poll::Ready(Some(Ok(frame)))
             }
-            Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(BodyError::Broken(error)))),
-            Poll::Ready(None) => Poll::Ready(None),
+            Poll::Ready(Some(Err(error))) => {
+                self.watch.note_fault(fault_of(&error));
+                Poll::Ready(Some(Err(BodyError::Broken(error))))
+            }
+            Poll::Ready(None) => {
+                self.watch.note_moved();
+                Poll::Ready(None)
+            }
         }
     }
 
@@ -79,6 +89,13 @@ impl Body for RequestBody {
 
     fn size_hint(&self) -> SizeHint {
         self.incoming.size_hint()
+    }
+}
+
+impl Drop for RequestBody {
+    fn drop(&mut self) {
+        // Nobody waits for the client any more.
+        self.watch.0.fetch_and(!WAITING, Ordering::Relaxed);
     }
 }
 
@@ -93,30 +110,65 @@ impl Watch {
         self.0.fetch_and(!MOVED, Ordering::Relaxed) & MOVED != 0
     }
 
-    pub(crate) fn note_moved(&self) {
-        self.0.fetch_or(MOVED, Ordering::Relaxed);
+    /// Returns whether the client is waited for at this moment: what it sent has gone forward.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        self.0.load(Ordering::Relaxed) & WAITING != 0
     }
 
-    /// Why it was broken off, if it was.
+    pub(crate) fn note_moved(&self) {
+        // Only the one who reads the body changes the other bits.
+        self.0.store(MOVED, Ordering::Relaxed);
+    }
+
+    fn note_waiting(&self) {
+        self.0.fetch_or(WAITING, Ordering::Relaxed);
+    }
+
+    fn note_fault(&self, fault: BodyFault) {
+        self.0.store(fault as u8, Ordering::Relaxed);
+    }
+
+    /// The fault of the client's that broke it off, if one did.
     #[must_use]
     pub fn fault(&self) -> Option<BodyFault> {
-        let bits = self.0.load(Ordering::Relaxed) & !MOVED;
-        [BodyFault::Long, BodyFault::Slow]
+        let bits = self.0.load(Ordering::Relaxed) & !(MOVED | WAITING);
+        BodyFault::ALL
             .into_iter()
             .find(|&fault| fault as u8 == bits)
     }
 }
 
-/// Why a body is broken off.
+/// A reason of the client's for which a body is broken off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyFault {
     /// More bytes than a request may have.
     Long = 1,
     /// It came too slowly.
     Slow = 2,
+    /// It is not in the form that the head announces.
+    Malformed = 3,
+    /// The client went away before its end.
+    Cancelled = 4,
 }
 
-const MOVED: u8 = 4;
+impl BodyFault {
+    const ALL: [Self; 4] = [Self::Long, Self::Slow, Self::Malformed, Self::Cancelled];
+}
+
+/// The fault that an error of reading a body stands for: what was read makes no sense, or nothing more
+/// can be read.
+fn fault_of(error: &hyper::Error) -> BodyFault {
+    use io::ErrorKind::{InvalidData, InvalidInput};
+    let source = error.source().and_then(|source| source.downcast_ref());
+    match source.map(io::Error::kind) {
+        Some(InvalidData | InvalidInput) => BodyFault::Malformed,
+        _ => BodyFault::Cancelled,
+    }
+}
+
+const MOVED: u8 = 0x80;
+const WAITING: u8 = 0x40;
 
 /// Why a body did not come to its end.
 #[derive(Debug)]
@@ -133,6 +185,8 @@ impl fmt::Display for BodyError {
         match self {
             Self::Fault(BodyFault::Long) => f.write_str("the body is too long"),
             Self::Fault(BodyFault::Slow) => f.write_str("the body comes too slowly"),
+            Self::Fault(BodyFault::Malformed) => f.write_str("the body is malformed"),
+            Self::Fault(BodyFault::Cancelled) => f.write_str("the body was cancelled"),
             Self::Broken(error) => write!(f, "the body broke off: {error}"),
         }
     }

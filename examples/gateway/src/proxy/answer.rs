@@ -1,5 +1,7 @@
 //! The upstream's answer, streamed, and broken off when nothing of it comes.
 
+use super::pool::InUse;
+use crate::faults::{ClientFault, Faults, UpstreamFault};
 use crate::listener::Watch;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -7,6 +9,7 @@ use hyper::body::Incoming;
 use std::error::Error;
 use std::fmt;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::time::{Instant, Sleep};
@@ -20,17 +23,39 @@ pub struct AnswerStream {
     waiting: bool,
     /// The request's body, which the answer may have to wait for.
     watch: Watch,
+    faults: Arc<Faults>,
+    /// The connection that it comes by, until it has been read to its end or failed.
+    in_use: Option<InUse>,
 }
 
 impl AnswerStream {
-    pub(super) const fn new(incoming: Incoming, timeout: Duration, watch: Watch) -> Self {
+    pub(super) const fn new(
+        incoming: Incoming,
+        timeout: Duration,
+        watch: Watch,
+        faults: Arc<Faults>,
+        in_use: InUse,
+    ) -> Self {
         Self {
             incoming,
             timeout,
             alarm: None,
             waiting: false,
             watch,
+            faults,
+            in_use: Some(in_use),
         }
+    }
+
+    /// Notes who broke it off.
+    fn fail(&mut self, error: AnswerError) -> Poll<Option<Result<Frame<Bytes>, AnswerError>>> {
+        if self.in_use.take().is_some() {
+            match self.watch.fault() {
+                Some(fault) => self.faults.note_client(fault.into()),
+                None => self.faults.note_upstream(UpstreamFault::BrokenOff),
+            }
+        }
+        Poll::Ready(Some(Err(error)))
     }
 
     /// Waits for the upstream; ready when it has been waited for too long.
@@ -45,7 +70,7 @@ impl AnswerStream {
         }
         loop {
             ready!(alarm.as_mut().poll(context));
-            if !self.watch.take_moved() {
+            if !self.watch.take_moved() && !self.watch.is_waiting() {
                 return Poll::Ready(());
             }
             alarm.as_mut().reset(Instant::now() + timeout);
@@ -62,13 +87,20 @@ impl Body for AnswerStream {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, AnswerError>>> {
         match Pin::new(&mut self.incoming).poll_frame(context) {
-            Poll::Ready(frame) => {
+            Poll::Ready(Some(Ok(frame))) => {
                 self.waiting = false;
-                Poll::Ready(frame.map(|frame| frame.map_err(AnswerError::Broken)))
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(Some(Err(error))) => self.fail(AnswerError::Broken(error)),
+            Poll::Ready(None) => {
+                if let Some(in_use) = self.in_use.take() {
+                    in_use.rest();
+                }
+                Poll::Ready(None)
             }
             Poll::Pending => {
                 ready!(self.poll_stuck(context));
-                Poll::Ready(Some(Err(AnswerError::Stuck)))
+                self.fail(AnswerError::Stuck)
             }
         }
     }
@@ -79,6 +111,17 @@ impl Body for AnswerStream {
 
     fn size_hint(&self) -> SizeHint {
         self.incoming.size_hint()
+    }
+}
+
+impl Drop for AnswerStream {
+    fn drop(&mut self) {
+        match self.in_use.take() {
+            // An answer whose length is known is not asked for its end.
+            Some(in_use) if self.incoming.is_end_stream() => in_use.rest(),
+            Some(_) => self.faults.note_client(ClientFault::Cancelled),
+            None => {}
+        }
     }
 }
 

@@ -42,7 +42,7 @@ pub(super) fn drop_claims(headers: &mut HeaderMap, method: &Method) {
     }
 }
 
-/// Tells the upstream who is asking for what, by the gateway's own knowledge.
+/// Adds the fields that name the client and its request, by the gateway's own knowledge.
 pub(super) fn identify(headers: &mut HeaderMap, uri: &Uri, version: Version, peer: Option<Peer>) {
     // The expectation is answered here: the server says 100 when the body is asked for.
     headers.remove(EXPECT);

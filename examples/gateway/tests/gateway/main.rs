@@ -8,9 +8,11 @@ mod browser;
 mod crash;
 #[cfg(target_os = "linux")]
 mod disk;
+mod faults;
 mod flood;
 mod forwarding;
 mod in_flight;
+mod keep_alive;
 mod limits;
 mod load;
 mod program;

@@ -170,7 +170,9 @@ function storeItems(item, store) {
   ];
 }
 
-function showHealth({ clock, calendar, table, connections, config, failures, state, store }) {
+const sum = (counts) => Object.values(counts).reduce((a, b) => a + b, 0);
+
+function showHealth({ clock, calendar, table, connections, config, failures, client_failures, state, store }) {
   const item = (name, [kind, word], ...rest) => make("div", {}, make("dt", {}, name),
     make("dd", {}, make("span", { class: `mark ${kind}` }, word), ...rest.map(part => typeof part === "string" ? make("small", {}, part) : part)));
   const usage = (name, { used, most }, note) => item(name,
@@ -184,7 +186,8 @@ function showHealth({ clock, calendar, table, connections, config, failures, sta
     ...store ? [] : [usage("User rows", table.users, `${count(table.evicted_users)} unused evicted`)],
     item("Registrations refused", table.refused > 0 ? ["bad", count(table.refused)] : ["good", "None"], table.refused > 0 ? "the table was full" : "since start"),
     usage("Connections", connections, "idle ones make room for new ones"),
-    ...failures ? [item("Server behind", failures.failed + failures.timed_out > 0 ? ["warn", `${count(failures.failed + failures.timed_out)} not answered`] : ["good", "Answers"], `${count(failures.failed)} failed, ${count(failures.timed_out)} timed out since start`)] : [],
+    ...failures ? [item("Server behind", sum(failures) > 0 ? ["warn", `${count(sum(failures))} requests failed`] : ["good", "Answers"], `${count(failures.failed)} failed, ${count(failures.timed_out)} timed out, ${count(failures.broken_off)} broken off since start`)] : [],
+    item("Clients", ["good", sum(client_failures) > 0 ? `${count(sum(client_failures))} failed requests of their own` : "No faults"], `${count(client_failures.cancelled)} cancelled, ${count(client_failures.bad_head + client_failures.bad_body)} malformed, ${count(client_failures.long_body)} too long, ${count(client_failures.slow_body)} too slow since start`),
     ...state ? [item("State", state.error ? ["bad", "Cannot be written"] : ["good", "Survives a crash"], ...state.error ? [state.error] : [],
       `${state.written_ms_ago === null ? "nothing written yet" : `written ${span(state.written_ms_ago)} ago`}, ${count(state.failed)} failed since start`,
       `a crash now costs ${count(state.reserved_permits)} permits${state.unprotected_permits > 0 ? `, and gives ${count(state.unprotected_permits)} out twice` : ""}`)] : [],
