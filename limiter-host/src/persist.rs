@@ -4,6 +4,7 @@
 //! | file | says |
 //! |---|---|
 //! | [`directory`] | where images are: two generations of them, each written whole or not at all |
+//! | `folder` | how its files are opened and replaced, whatever others put there |
 //! | [`durable`] | [`Durable`]: a permit is handed out once it is stored; who waits for that |
 //! | [`options`] | what its owner chooses |
 //! | [`health`] | how its writes go |
@@ -50,6 +51,11 @@
 
 pub mod directory;
 pub mod durable;
+#[cfg(unix)]
+mod folder;
+#[cfg(not(unix))]
+#[path = "persist/folder_elsewhere.rs"]
+mod folder;
 pub mod health;
 pub mod options;
 mod state;

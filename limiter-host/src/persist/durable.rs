@@ -56,7 +56,8 @@ impl Durable {
         clock: SharedClock,
     ) -> Result<Self, StartError> {
         let found = directory.load(&key);
-        Self::start_with(limiter, found, directory, options, key, clock)
+        let warnings = directory.warnings();
+        Self::begin(limiter, (found, warnings), directory, options, key, clock)
     }
 
     /// The same with a storage of another kind, and what was found there.
@@ -67,6 +68,17 @@ impl Durable {
     pub fn start_with(
         limiter: Arc<Concurrent>,
         found: Found,
+        storage: impl Storage,
+        options: Options,
+        key: HashKey,
+        clock: SharedClock,
+    ) -> Result<Self, StartError> {
+        Self::begin(limiter, (found, Vec::new()), storage, options, key, clock)
+    }
+
+    fn begin(
+        limiter: Arc<Concurrent>,
+        (found, mut warnings): (Found, Vec<Warning>),
         mut storage: impl Storage,
         options: Options,
         key: HashKey,
@@ -78,7 +90,6 @@ impl Durable {
         }
         let (_, users) = limiter.capacity();
         let mut state = State::new(users);
-        let mut warnings = Vec::new();
         match found {
             Found::Nothing => {}
             Found::Whole { image, flaws } => {

@@ -1,5 +1,8 @@
 //! A limiter whose process ends, whose disk fails, and whose files are broken.
 
+#[cfg(target_os = "linux")]
+mod attacked;
+mod generations;
 mod watched;
 
 use super::*;
@@ -230,7 +233,7 @@ fn a_broken_generation_is_passed_over_with_a_warning() {
     durable.close().unwrap();
     drop(durable);
     // The second image was the last: 9 used. The first reserved up to 10.
-    fs::write(folder.image(0), b"LIMI, but no more").unwrap();
+    fs::write(folder.image(1), b"LIMI, but no more").unwrap();
     let durable = folder.start(options);
     let [warning] = durable.warnings() else {
         panic!("{:?}", durable.warnings());
@@ -239,8 +242,8 @@ fn a_broken_generation_is_passed_over_with_a_warning() {
         warning.to_string(),
         format!(
             "{}: the image has version 44.32, not 1; going on from image 1: if the other one was \
-             newer, each user may get up to 10 permits a second time",
-            folder.image(0).display()
+             newer, each user may get up to 10 permits a second time, or what waited for one write",
+            folder.image(1).display()
         )
     );
     assert_eq!(left(&post(&durable, "a")), Some(989));

@@ -5,19 +5,36 @@ use limiter_core::RestoreError;
 use limiter_core::clock::ClockError;
 use std::fmt;
 use std::io;
+use std::path::PathBuf;
 
 /// Something that was not as it should be when the limiter started.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Warning {
-    /// One generation is not whole; the other one was taken over.
+    /// One generation is not whole or gone; the other one was taken over.
     Older {
         /// What is wrong.
         flaw: Flaw,
         /// The number of the image that was taken over.
         number: u64,
-        /// Permits that each user may get once more, if the other one was newer.
+        /// Permits that each user may get once more, if the other one was newer: what one write
+        /// reserves. It was more if more were reserved before this start, or if requests of one user
+        /// that cost more together had waited for that write.
         permits: u32,
+    },
+    /// There is no image, though the directory was used before: they were removed.
+    NoImages {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// Others had permissions that only the owner should have.
+    Permissions {
+        /// The directory, or the key in it.
+        path: PathBuf,
+        /// Its mode, as it was found.
+        mode: u32,
+        /// Whether it is the owner's alone now.
+        is_closed: bool,
     },
     /// Nothing whole was found.
     Lost {
@@ -38,8 +55,26 @@ impl fmt::Display for Warning {
             } => write!(
                 f,
                 "{flaw}; going on from image {number}: if the other one was newer, each user may \
-                 get up to {permits} permits a second time"
+                 get up to {permits} permits a second time, or what waited for one write"
             ),
+            Self::NoImages { path } => write!(
+                f,
+                "{}: there is a key, and no image beside it: every count begins at 0",
+                path.display()
+            ),
+            Self::Permissions {
+                path,
+                mode,
+                is_closed,
+            } => {
+                let what = if *is_closed {
+                    "that is taken from them"
+                } else {
+                    "and that cannot be taken from them"
+                };
+                let path = path.display();
+                write!(f, "{path}: others had access to it (mode {mode:o}); {what}")
+            }
             Self::Lost {
                 flaw,
                 refuses: true,

@@ -28,6 +28,13 @@ pub(super) fn run(shared: &Shared, storage: &mut impl Storage) -> io::Result<()>
         }
         was_well = result.is_ok();
         if closing {
+            // In both generations, if the last one was not of all that was handed out.
+            let again = result.is_ok() && std::mem::take(&mut shared.lock().due);
+            let result = if again {
+                write(shared, storage)
+            } else {
+                result
+            };
             wake(shared);
             return result;
         }
@@ -44,12 +51,13 @@ fn write(shared: &Shared, storage: &mut impl Storage) -> io::Result<()> {
     let rows = limiter.image_rows(now.monotonic());
     let refills = rows.calendar.refills();
     let (number, records) = {
-        let mut state = shared.lock();
-        state.number += 1;
+        let state = shared.lock();
+        // A write that failed has no number of its own: so only the first image ever is number 1.
+        let number = state.number + 1;
         let users = rows.users.iter().enumerate();
         let records =
             users.map(|(place, user)| state.draft(place, user, refills, &policy, options));
-        (state.number, records.collect::<Vec<_>>())
+        (number, records.collect::<Vec<_>>())
     };
     let (tokens, users) = limiter.capacity();
     let mut image = vec![0; snapshot::size(tokens, users)];
@@ -77,6 +85,9 @@ fn write(shared: &Shared, storage: &mut impl Storage) -> io::Result<()> {
         })?;
     let mut state = shared.lock();
     state.counts.stored += 1;
+    state.number = number;
+    // What went out unprotected is in both generations before one alone is relied on.
+    state.due |= state.unprotected > 0;
     state.ended = state.begun;
     (state.stored_at, state.error, state.unprotected) = (Some(now.monotonic()), None, 0);
     if !state.closed {

@@ -1,12 +1,12 @@
 //! A state whose disk is full or read-only.
 //!
 //! As root, on a volume of its own, mounted for the test. Where none can be mounted the disk's part
-//! is played: writes go to `/dev/full`, and a directory without permission, or a file in its place,
+//! is played: a directory lies where a new image is written, and a directory without permission, or a file in its place,
 //! stands for one that is read-only. Each test says which.
 
 use crate::program::{Program, directory};
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -41,8 +41,17 @@ impl Volume {
             assert_eq!(filler.unwrap_err().raw_os_error(), Some(28), "ENOSPC");
         } else {
             for image in ["image-0.new", "image-1.new"] {
-                symlink("/dev/full", self.state().join(image)).unwrap();
+                fs::create_dir(self.state().join(image)).unwrap();
             }
+        }
+    }
+
+    /// How the system says that it is full.
+    const fn full(&self) -> &'static str {
+        if self.is_mounted {
+            "No space left on device"
+        } else {
+            "Is a directory"
         }
     }
 
@@ -51,7 +60,7 @@ impl Volume {
             fs::remove_file(self.path.join("filler")).unwrap();
         } else {
             for image in ["image-0.new", "image-1.new"] {
-                fs::remove_file(self.state().join(image)).unwrap();
+                fs::remove_dir(self.state().join(image)).unwrap();
             }
         }
     }
@@ -153,12 +162,12 @@ fn a_full_disk_refuses_what_is_not_reserved_and_serves_the_rest() {
     assert!(admitted <= 20, "{admitted}");
     assert!(reads(&program));
     let line = program.log_line();
-    let full = "gateway: --state cannot be written: No space left on device";
-    assert!(line.starts_with(full), "{line}");
+    let full = format!("gateway: --state cannot be written: {}", volume.full());
+    assert!(line.starts_with(&full), "{line}");
     let state = program.state();
     assert!(state["failed"].as_u64().unwrap() > 0, "{state}");
     let error = state["error"].as_str().unwrap();
-    assert!(error.starts_with("No space left"), "{error}");
+    assert!(error.starts_with(volume.full()), "{error}");
     assert_eq!(program.metric("gateway_state_failing"), "1");
     assert_ne!(program.metric(FAILED), "0");
 
@@ -231,9 +240,14 @@ fn a_read_only_directory_refuses_what_is_not_reserved_and_serves_the_rest() {
 
 #[test]
 fn a_disk_that_is_full_at_the_first_start_is_told_in_one_line() {
-    let state = directory("disk-full-first");
-    fs::create_dir_all(&state).unwrap();
-    symlink("/dev/full", state.join("key.new")).unwrap();
+    let volume = Volume::new("disk-full-first");
+    let state = volume.state();
+    if volume.is_mounted {
+        volume.fill();
+    } else {
+        fs::create_dir_all(state.join("key.new")).unwrap();
+        fs::set_permissions(&state, PermissionsExt::from_mode(0o700)).unwrap();
+    }
     let flags = [
         "--listen",
         "127.0.0.1:0",
@@ -243,10 +257,7 @@ fn a_disk_that_is_full_at_the_first_start_is_told_in_one_line() {
     let output = crate::program::command(&flags).output().unwrap();
     let line = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{line}");
-    let full = format!(
-        "gateway: --state {}: No space left on device",
-        state.display()
-    );
+    let full = format!("gateway: --state {}: {}", state.display(), volume.full());
     assert!(line.starts_with(&full), "{line}");
     assert_eq!(line.lines().count(), 1, "{line}");
 }

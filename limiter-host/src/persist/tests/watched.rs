@@ -116,7 +116,7 @@ fn an_image_is_written_when_that_is_asked_for() {
     durable.save();
     durable.close().unwrap();
     assert!(durable.counts().stored >= 1);
-    assert!(folder.image(1).exists());
+    assert!(folder.image(0).exists());
 }
 
 #[test]
