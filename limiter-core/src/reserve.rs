@@ -86,7 +86,7 @@ pub struct Bound {
     /// The farthest that a draft lets the user go, one that is under way included.
     drafted: u32,
     /// The end of the line of requests that wait for a write: how far the bound has to reach for all
-    /// of them. At or below `held` nobody waits; 0 if the user has asked for nothing that counts
+    /// of them. At or below `held` no request waits; 0 if the user has asked for nothing that counts
     /// daily since the restart, on this day.
     line: u32,
 }
@@ -124,8 +124,8 @@ impl Bound {
         used.saturating_add(cost) <= self.held
     }
 
-    /// The bound of a user who asks for `cost` more permits than are covered, where nobody else waits
-    /// or all who wait are counted in `used` or in the line.
+    /// The bound of a user who asks for `cost` more permits than are covered, where no other request
+    /// waits or all are counted in `used` or in the line.
     #[must_use]
     pub const fn ask(self, used: u32, cost: u32) -> Self {
         Self {
@@ -167,7 +167,7 @@ impl Bound {
         }
     }
 
-    /// How far the next image should let a user go who has used `used`: not at all if nothing was
+    /// The reach of the next image for a user who has used `used`: nothing more if nothing was
     /// asked for, not farther while enough is left, and only to the daily limit while that is
     /// not passed. Never below what an image under way says (R2): that one may be stored before this
     /// one, and its permits be handed out.

@@ -92,7 +92,7 @@ pub struct ReservedIn<T, U, B> {
     settled: u64,
     /// Drafts that failed since.
     failures: u64,
-    /// Whether the write that ended last failed.
+    /// The outcome of the write that ended last: true if it failed.
     has_failed: bool,
     /// The UTC day and the refills of the image that is stored.
     stored_day: (Option<u32>, u32),
@@ -156,7 +156,7 @@ where
     /// the same, since midnight lay between or others were quicker, another write comes first: so a
     /// request is never refused for want of a storage that works.
     ///
-    /// Call it once for each time that a write was told to come first, however the write went.
+    /// Call it once for each [`Verdict::WriteFirst`], however the write went.
     pub fn check_again(&mut self, request: &Request, now: Now) -> Verdict {
         // Its demand is in the line already.
         let verdict = self.decide(request, now, |bound, _, used, cost| bound.ask(used, cost));
@@ -505,7 +505,7 @@ where
 /// A way to note a demand: [`Bound::ask`] or [`Bound::ask_behind`].
 type Ask = fn(Bound, &DailyRule, u32, u32) -> Bound;
 
-/// Whether permits are reserved.
+/// The state of the permits that a request asks for.
 enum Covered {
     Yes,
     /// Once an image is stored.

@@ -2,7 +2,7 @@
 //! whose users come and go, take refunds, and whose power fails at any moment.
 //!
 //! At every point: no user is admitted more than the daily limit in an accounting day, over all
-//! lives; nobody is refused for want of a storage that works; and a cut costs a user no more than the
+//! lives; no request is refused for want of a storage that works; and a cut costs a user no more than the
 //! reserve, or than what waited for a write.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -39,7 +39,7 @@ impl Random {
     }
 }
 
-/// What may happen in a schedule.
+/// The events that a schedule may hold.
 #[derive(Clone, Copy)]
 struct Events {
     refunds: bool,
@@ -69,7 +69,7 @@ struct World {
     disk: Option<Vec<u8>>,
     /// Not on the disk yet.
     drafted: VecDeque<Draft<Vec<u8>>>,
-    /// On the disk, and the device is not told yet.
+    /// On the disk, and not yet reported to the device.
     written: VecDeque<Draft<Vec<u8>>>,
     waiting: Vec<(usize, Request)>,
     /// By user, the most that waited when an image of this life was drafted.
@@ -215,7 +215,7 @@ impl World {
         }
     }
 
-    /// The device is told of an image that is on the disk; not always in order.
+    /// Reports an image that is on the disk to the device; not always in order.
     fn tell(&mut self) {
         let draft = if self.random.one_in(4) {
             self.written.pop_back()
@@ -294,7 +294,7 @@ impl World {
         }
     }
 
-    /// What the device says a user has used.
+    /// Permits that a user has used, by the device's count.
     fn used(&self, name: &str) -> u32 {
         let mut image = vec![0; SIZE];
         let limiter = self.device.limiter();
@@ -367,7 +367,7 @@ fn r2_a_cut_costs_no_more_than_the_reserve_or_what_waited_for_a_write() {
 }
 
 #[test]
-fn r2_nobody_is_refused_for_want_of_a_storage_that_works() {
+fn r2_no_request_is_refused_for_want_of_a_storage_that_works() {
     let events = Events {
         failures: false,
         ..ALL

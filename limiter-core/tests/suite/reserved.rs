@@ -85,7 +85,7 @@ fn check(device: &mut Device, request: &Request, at: Now) -> Seen {
     }
 }
 
-/// What a second check decides, with no write between.
+/// The decision of a second check, which needs no other write.
 fn check_again<const T: usize, const U: usize>(
     device: &mut Reserved<T, U>,
     request: &Request,
@@ -629,7 +629,7 @@ fn o8_midnight_between_a_draft_and_the_second_check_takes_another_write_and_refu
     assert_eq!(decision.quota().and_then(|quota| quota.daily_left), Some(9));
 }
 
-/// It was told to write again and again.
+/// It got `WriteFirst` again and again.
 #[test]
 fn a_user_without_a_bound_is_refused_without_a_write() {
     use limiter_core::{ReservedIn, TokenRow, UserRow};

@@ -1,6 +1,6 @@
 //! Where images are kept: a directory with two generations of them.
 //!
-//! An image is written to a file of its own, brought to the disk, and renamed to the one of two names
+//! An image is written to a new file, brought to the disk, and renamed to the one of two names
 //! that does not hold the last image that was stored; then the directory is brought to the disk. So
 //! at any moment the newest image that was stored is there whole, and the one before it too, however
 //! many writes have failed. This file knows no limiter.
@@ -40,7 +40,7 @@ struct Shared {
 struct Known {
     /// The generation of the last image that was stored.
     newest: Option<usize>,
-    /// Whether the key was made by this process.
+    /// True if the key was made by this process.
     is_new: bool,
     warnings: Vec<Warning>,
 }
@@ -141,7 +141,7 @@ impl Directory {
         known.newest = newest.as_ref().map(|(_, generation, _)| *generation);
         match newest {
             Some((number, _, image)) => {
-                // The first image ever has none beside it.
+                // The first image ever is alone.
                 if number > 1 {
                     flaws.append(&mut missing);
                 }
@@ -158,7 +158,7 @@ impl Directory {
         }
     }
 
-    /// What was not as it should be, as far as it is known: permissions, and images that are gone.
+    /// Findings so far: permissions of others, and images that are gone.
     #[must_use]
     pub fn warnings(&self) -> Vec<Warning> {
         self.lock().warnings.clone()

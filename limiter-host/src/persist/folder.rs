@@ -45,12 +45,12 @@ impl Folder {
         &self.path
     }
 
-    /// Whether there is anything of this name.
+    /// Looks for anything of this name.
     pub(super) fn holds(&self, name: &str) -> bool {
         rustix::fs::statat(&self.handle, name, AtFlags::SYMLINK_NOFOLLOW).is_ok()
     }
 
-    /// What a file holds, at most `most` bytes.
+    /// The bytes of a file, at most `most`.
     ///
     /// # Errors
     ///
@@ -81,7 +81,7 @@ impl Folder {
     pub(super) fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
         self.is_in_place()?;
         let new = format!("{name}.new");
-        // What an earlier write left, or somebody put there: it goes, and is not written through.
+        // Left by an earlier write, or put there by others: removed, and never written through.
         match rustix::fs::unlinkat(&self.handle, &*new, AtFlags::empty()) {
             Ok(()) | Err(rustix::io::Errno::NOENT) => {}
             Err(error) => return Err(error.into()),
@@ -123,7 +123,7 @@ impl Folder {
                 .is_ok();
         if !is_closed && mode & 0o022 != 0 {
             return Err(unusable(&format!(
-                "others may write to it (mode {mode:o}): name a directory of its own, of mode 700"
+                "others may write to it (mode {mode:o}): name another directory, of mode 700"
             )));
         }
         Ok(Some(Warning::Permissions {

@@ -33,7 +33,7 @@ pub enum Warning {
         path: PathBuf,
         /// Its mode, as it was found.
         mode: u32,
-        /// Whether it is the owner's alone now.
+        /// True if it is the owner's alone now.
         is_closed: bool,
     },
     /// Nothing whole was found.
@@ -59,7 +59,7 @@ impl fmt::Display for Warning {
             ),
             Self::NoImages { path } => write!(
                 f,
-                "{}: there is a key, and no image beside it: every count begins at 0",
+                "{}: there is a key, and no image: every count begins at 0",
                 path.display()
             ),
             Self::Permissions {

@@ -52,7 +52,7 @@ fn write(shared: &Shared, storage: &mut impl Storage) -> io::Result<()> {
     let refills = rows.calendar.refills();
     let (number, records) = {
         let state = shared.lock();
-        // A write that failed has no number of its own: so only the first image ever is number 1.
+        // A write that failed takes no number: only the first image ever is number 1.
         let number = state.number + 1;
         let users = rows.users.iter().enumerate();
         let records =

@@ -46,7 +46,7 @@ impl Volume {
         }
     }
 
-    /// How the system says that it is full.
+    /// The system's message for a full volume.
     const fn full(&self) -> &'static str {
         if self.is_mounted {
             "No space left on device"

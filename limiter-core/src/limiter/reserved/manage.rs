@@ -49,7 +49,7 @@ where
         {
             // The row was another user's, whose reserve is not for the new one. Images under way
             // are of that user, who may come back to this row, so they raise no bound any more:
-            // those who wait for one are told to have another written.
+            // requests that wait for one have another written.
             *bound = Bound::NONE;
             self.settle_drafts(self.number);
         }

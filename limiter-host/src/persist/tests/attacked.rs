@@ -1,4 +1,4 @@
-//! A directory into which somebody else put links, pipes and files with a second name, or whose
+//! A directory into which others put links, pipes and files with a second name, or whose
 //! files were taken away. Nothing is followed, truncated or waited for.
 
 use super::*;
@@ -54,7 +54,7 @@ fn what_lies_in_an_images_place_is_told_and_never_followed_truncated_or_waited_f
         };
         assert!(warning.to_string().contains(what), "{warning}");
         let is_directory = folder.image(1).is_dir();
-        // A directory in its place cannot be replaced. All else is, by a file of its own.
+        // A directory in its place cannot be replaced. All else is, by a new file.
         assert_eq!(post(&durable, "a").is_admitted(), !is_directory, "{what}");
         assert_eq!(fs::read(&victim).unwrap(), b"precious", "{what}");
         let _ = durable.close();
@@ -118,7 +118,7 @@ fn nothing_that_is_removed_lets_a_second_process_in() {
     assert!(post(&durable, "a").is_admitted(), "it writes on");
 }
 
-/// It would have gone on writing where the next start does not look, beside a second process.
+/// It would have gone on writing where the next start does not look, together with a second process.
 #[test]
 fn a_directory_that_another_one_took_the_place_of_is_a_failed_write() {
     let (folder, away) = (Folder::new("replaced"), Folder::new("replaced-away"));

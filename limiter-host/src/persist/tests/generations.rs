@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// A directory on a disk of which every second write fails, or whatever is told.
+/// A directory on a disk of which some writes fail.
 struct Flaky {
     directory: Directory,
     writes: Arc<AtomicU64>,
@@ -41,7 +41,7 @@ fn newest(folder: &Folder) -> PathBuf {
     files.into_iter().max_by_key(number).unwrap()
 }
 
-/// What is in the directory now, in another one: as a crash leaves it.
+/// A copy of the directory as it is now: as a crash leaves it.
 fn crashed(folder: &Folder, name: &str) -> Folder {
     let copy = Folder::new(name);
     drop(Directory::open(&copy.0).unwrap());
