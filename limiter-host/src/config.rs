@@ -76,6 +76,7 @@ pub use self::policy::{Plans, PolicyFile};
 pub use self::tokens::{TokenEntry, TokenFile};
 pub use self::whole::{Config, TableRows};
 
+use std::io;
 use std::path::Path;
 
 /// Reads a whole file.
@@ -84,6 +85,18 @@ fn read(path: &Path) -> Result<String, ConfigError> {
         file: path.display().to_string(),
         error,
     })
+}
+
+/// Reads a whole file that is read again and again, and so must be a regular one: a pipe gives its text
+/// once, and to wait for one that is never written to has no end.
+fn read_regular(path: &Path) -> Result<String, ConfigError> {
+    match std::fs::metadata(path) {
+        Ok(metadata) if !metadata.is_file() => Err(ConfigError::Unreadable {
+            file: path.display().to_string(),
+            error: io::Error::other("not a regular file, so it cannot be read again"),
+        }),
+        _ => read(path),
+    }
 }
 
 #[cfg(test)]

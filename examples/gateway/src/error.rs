@@ -34,6 +34,8 @@ pub enum StartError {
     NoRandomness,
     /// The signals that end the gateway cannot be heard.
     Signals(io::Error),
+    /// The threads that serve could not be started.
+    Runtime(io::Error),
     /// The clock could not be read.
     Clock(ClockError),
     /// A token does not fit the tables.
@@ -71,6 +73,7 @@ impl fmt::Display for StartError {
             Self::Reload(error) => error.fmt(f),
             Self::NoRandomness => f.write_str("the operating system gave no random hash key"),
             Self::Signals(error) => write!(f, "cannot listen for signals: {error}"),
+            Self::Runtime(error) => write!(f, "cannot start threads: {error}"),
             Self::Clock(error) => error.fmt(f),
             Self::Register(RegisterError::TableFull) => {
                 f.write_str("--table is smaller than the list of tokens and users")

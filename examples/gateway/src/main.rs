@@ -25,8 +25,18 @@ fn main() -> ExitCode {
     }
 }
 
-#[tokio::main]
-async fn run(args: &Args) -> Result<Result<(), EndError>, StartError> {
+fn run(args: &Args) -> Result<Result<(), EndError>, StartError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(StartError::Runtime)?;
+    let ended = runtime.block_on(serve(args));
+    // A thread that is in a file whose reading hangs must not keep the process from ending.
+    runtime.shutdown_background();
+    ended
+}
+
+async fn serve(args: &Args) -> Result<Result<(), EndError>, StartError> {
     let settings = args.settings()?;
     let gateway = Gateway::bind(&settings, SharedClock::system()).await?;
     // Heard from here on, so that whoever reads the welcome may end the gateway at once.

@@ -95,7 +95,8 @@ impl Gateway {
         self.admin.as_ref().map(|(listener, _)| listener.address())
     }
 
-    /// A handle that has the configuration and the TLS files read again; `None` if there are none.
+    /// A handle that has the configuration and the TLS files read again; `None` if there are none. Works
+    /// within the runtime.
     #[must_use]
     pub fn reload(&self) -> Option<impl Fn() + Send + 'static> {
         let (follow, tls) = (self.limits.follow.clone(), self.tls.clone());
@@ -104,10 +105,9 @@ impl Gateway {
             if let Some(follow) = &follow {
                 follow.tell();
             }
-            match tls.as_ref().map(Tls::renew) {
-                Some(Ok(())) => eprintln!("gateway: the TLS certificate was read again"),
-                Some(Err(error)) => eprintln!("gateway: {error}; the old certificate stays"),
-                None => {}
+            if let Some(tls) = tls.clone() {
+                // The disk may not answer, and this thread has requests to serve.
+                tokio::task::spawn_blocking(move || tls.renew_and_say());
             }
         })
     }

@@ -35,8 +35,16 @@ impl Tls {
         })
     }
 
-    /// Reads the files again, for the connections to come; on an error the old identity stays.
-    pub(crate) fn renew(&self) -> Result<(), StartError> {
+    /// Reads the files again, for the connections to come, and says so; on an error the old identity
+    /// stays. Waits for the disk.
+    pub(crate) fn renew_and_say(&self) {
+        match self.renew() {
+            Ok(()) => eprintln!("gateway: the TLS certificate was read again"),
+            Err(error) => eprintln!("gateway: {error}; the old certificate stays"),
+        }
+    }
+
+    fn renew(&self) -> Result<(), StartError> {
         let acceptor = acceptor(&self.files)?;
         *self
             .acceptor
@@ -66,6 +74,13 @@ fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor, StartError> {
         file: path.display().to_string(),
         what,
     };
+    for file in [&files.cert, &files.key] {
+        // Others give their text once, or never.
+        if std::fs::metadata(file).is_ok_and(|metadata| !metadata.is_file()) {
+            let what = "is not a regular file, so it cannot be read again";
+            return Err(wrong(file, what.to_owned()));
+        }
+    }
     let certificates = CertificateDer::pem_file_iter(&files.cert)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .map_err(|error| wrong(&files.cert, pem(error, "certificate")))?;

@@ -2,7 +2,7 @@
 
 use super::error::ConfigError;
 use super::policy::{POLICY_KEYS, Plans, PolicyFile, PolicyRead, read_policy};
-use super::read;
+use super::read_regular;
 use super::reader::{Document, Found, Section};
 use super::tokens::{TokenEntry, token_list};
 use limiter_core::policy::PolicyBuilder;
@@ -24,9 +24,9 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`], with all mistakes.
+    /// [`ConfigError`], with all mistakes; also if it is no regular file: a pipe or a device.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        Self::parse(&read(path)?, &path.display().to_string())
+        Self::parse(&read_regular(path)?, &path.display().to_string())
     }
 
     /// Checks a text; `file` is its name, which tells how it is written.
@@ -71,7 +71,7 @@ pub(super) struct Whole {
 impl Whole {
     /// Reads a file whose plans keep the places that they have in `before`.
     pub(super) fn read(path: &Path, before: &Plans) -> Result<Self, ConfigError> {
-        Self::parse(&read(path)?, &path.display().to_string(), before)
+        Self::parse(&read_regular(path)?, &path.display().to_string(), before)
     }
 
     fn parse(text: &str, file: &str, before: &Plans) -> Result<Self, ConfigError> {

@@ -140,6 +140,8 @@ pub(crate) fn directory(name: &str) -> PathBuf {
 /// A file of this test run.
 pub(crate) fn file(name: &str, text: &str) -> String {
     let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    // A run before may have left something else than a file there.
+    let _ = std::fs::remove_file(&path);
     std::fs::write(&path, text).unwrap();
     path.to_str().unwrap().to_owned()
 }

@@ -1,9 +1,10 @@
 //! A configuration that changes while it is in use.
 #![cfg(unix)]
 
-use crate::program::{Program, file};
+use crate::program::{Program, command, file};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -160,4 +161,52 @@ fn says_that_there_is_nothing_to_read_again() {
             .ask("GET / HTTP/1.1\r\nx-api-token: martin-1")
             .starts_with("HTTP/1.1 200")
     );
+}
+
+#[test]
+fn a_pipe_in_the_files_place_is_refused_and_stalls_neither_what_is_said_nor_the_end() {
+    let path = file("pipe.toml", &config(40, ""));
+    let mut program = Program::start(&["--listen", "127.0.0.1:0", "--config", &path]);
+    let mut caller = Caller::new(&program, "one");
+    assert_eq!(caller.post(), (200, 40, 9_999));
+    std::fs::remove_file(&path).unwrap();
+    let made = Command::new("mkfifo").arg(&path).status().unwrap();
+    assert!(made.success());
+    for _ in 0..2 {
+        program.signal("-HUP");
+        let line = program.log_line();
+        let refused = format!("gateway: {path}: not a regular file, so it cannot be read again");
+        assert_eq!(line, format!("{refused}; nothing is changed"));
+    }
+    assert_eq!(caller.post(), (200, 40, 9_998));
+    assert_eq!(program.end(), Some(0));
+    // Nor does it start with one.
+    let output = command(&["--config", &path]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("not a regular file"), "{said}");
+}
+
+mod attack {
+    use super::*;
+
+    /// Takes root: what the kernel logs is a regular file by what `stat` says, and its reading has no end.
+    #[test]
+    #[ignore = "an attack: seconds, and root"]
+    fn a_file_whose_reading_never_ends_stalls_neither_reports_nor_the_end() {
+        let path = file("hangs.toml", &config(40, ""));
+        let mut program = Program::start(&["--listen", "127.0.0.1:0", "--config", &path]);
+        let mut caller = Caller::new(&program, "one");
+        assert_eq!(caller.post(), (200, 40, 9_999));
+        std::fs::remove_file(&path).unwrap();
+        std::os::unix::fs::symlink("/proc/kmsg", &path).unwrap();
+        program.signal("-HUP");
+        let late = format!("gateway: {path}: not read within 5 s; nothing is changed until it is");
+        assert_eq!(program.log_line(), late);
+        program.signal("-HUP");
+        let again = format!("gateway: {path}: still being read; read again after that");
+        assert_eq!(program.log_line(), again);
+        assert_eq!(caller.post(), (200, 40, 9_998));
+        assert_eq!(program.end(), Some(0));
+    }
 }
