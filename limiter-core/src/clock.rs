@@ -1,8 +1,13 @@
 //! Clocks: what turns a device's timers into the [`Now`] of a decision.
 //!
 //! The core's decisions take the time as an argument. These traits and adapters stand one level
-//! above, for applications that want to inject a clock once and forget it:
-//! [`crate::Limiter::check_with`] reads one.
+//! above, for applications that want to inject a clock once and forget it: `Shared` keeps one with
+//! its limiter, and [`crate::Limiter::check_with`] reads one.
+//!
+//! A limiter needs *one* clock: two whose origins differ take turns at being an outlier (SPEC M3).
+//! All adapters here count from the origin of what they read, so two of them over one counter
+//! agree, with the one exception of a narrow counter that wraps between their first readings
+//! ([`TickCounter`]).
 //!
 //! | you have | use |
 //! |---|---|
@@ -104,6 +109,13 @@ pub struct Clocks<M, U> {
     pub monotonic: M,
     /// Tells the day.
     pub utc: U,
+}
+
+/// A function or closure that reads both clocks.
+impl<F: FnMut() -> Result<Now, ClockError>> Clock for F {
+    fn read(&mut self) -> Result<Now, ClockError> {
+        self()
+    }
 }
 
 impl<M: MonotonicClock, U: UtcClock> Clock for Clocks<M, U> {

@@ -57,7 +57,7 @@
 //!
 //! | feature | adds |
 //! |---|---|
-//! | `critical-section` | [`Shared`]: one limiter for interrupts and threads of one device |
+//! | `critical-section` | `Shared`: one limiter and its clock for interrupts and threads of one device |
 //! | `defmt` | `defmt::Format` on all public types; three log points |
 //! | `embassy-time` | `EmbassyClock`: embassy's time driver as a [`clock::MonotonicClock`] |
 //! | `embedded-time` | `EmbeddedTimeClock`: any `embedded_time::Clock` as one |
@@ -121,7 +121,7 @@ pub use policy::{Methods, Plan, Policy, PolicyError};
 pub use request::{Kind, Method, Origin, Registration, Request, TokenLimit};
 pub use reserve::{Bound, OnFailedWrite, Reserve};
 #[cfg(feature = "critical-section")]
-pub use shared::{Busy, Shared};
+pub use shared::{Busy, Shared, SharedError, StartError};
 pub use snapshot::{EncodeError, RestoreError};
 pub use time::{Instant, Now, UnixTime};
 pub use token::{HashKey, TokenId, UserId};

@@ -8,6 +8,8 @@
 //! | restart | [`snapshot`](Limiter::snapshot); [`restore`](Limiter::restore) | no; yes |
 //! | manage | [`register`](Limiter::register), [`update`](Limiter::update), [`revoke`](Limiter::revoke), [`unblock`](Limiter::unblock), [`set_policy`](Limiter::set_policy) | yes |
 
+#[cfg(feature = "critical-section")]
+mod blank;
 mod registry;
 mod reserved;
 mod restart;
@@ -17,6 +19,8 @@ mod statistics;
 mod straight;
 mod users;
 
+#[cfg(feature = "critical-section")]
+pub use self::blank::Blank;
 pub use self::registry::{BadLimit, RegisterError, Registered, UpdateError};
 pub use self::reserved::{
     Draft, OnLostState, ReserveCounts, Reserved, ReservedIn, Verdict, WriteDue,

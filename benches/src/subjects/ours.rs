@@ -4,8 +4,9 @@ use super::{ID, LIMIT, TOKEN, each};
 use crate::clock;
 use crate::measure::Subject;
 use crate::steps::{Step, TOKENS_PER_USER, hash_key};
+use limiter_core::clock::{Clock, ClockError};
 use limiter_core::{
-    HashKey, Kind, LimiterIn, Method, Plan, Policy, Registration, Request, Shared, TokenRow,
+    HashKey, Kind, LimiterIn, Method, Now, Plan, Policy, Registration, Request, Shared, TokenRow,
     UserRow,
 };
 use limiter_host::decide::BoxedLimiter;
@@ -72,9 +73,18 @@ pub fn concurrent(policy: Policy, tokens: usize) -> Concurrent {
 /// Each of our forms, with the same tokens in it.
 pub struct Ours {
     plain: Rc<RefCell<BoxedLimiter>>,
-    shared: Arc<Shared<BoxedLimiter>>,
+    shared: Arc<Shared<BoxedLimiter, BenchClock>>,
     locked: Arc<Locked>,
     concurrent: Arc<Concurrent>,
+}
+
+/// The clock of all subjects, for the one that keeps a clock.
+struct BenchClock;
+
+impl Clock for BenchClock {
+    fn read(&mut self) -> Result<Now, ClockError> {
+        Ok(clock::now())
+    }
 }
 
 impl Ours {
@@ -83,7 +93,7 @@ impl Ours {
     pub fn new(population: &[Step]) -> Self {
         let count = population.len();
         let plain = RefCell::new(boxed(policy(), count));
-        let shared = Shared::new(boxed(policy(), count));
+        let shared = Shared::from_parts(boxed(policy(), count), BenchClock);
         let locked = locked(policy(), count);
         let concurrent = concurrent(policy(), count);
         clock::advance();
@@ -91,7 +101,7 @@ impl Ours {
         for step in population {
             let terms = registration(step);
             let _ = plain.borrow_mut().register(step.id, terms, now);
-            let _ = shared.with(|limiter| limiter.register(step.id, terms, now).is_ok());
+            let _ = shared.with(|limiter, now| limiter.register(step.id, terms, now).is_ok());
             let _ = locked.with(|limiter| limiter.register(step.id, terms, now).is_ok());
             let _ = concurrent.register(step.id, terms, now);
         }
@@ -109,7 +119,10 @@ impl Ours {
     pub fn expect_all_admitted(&self) {
         let forms = [
             ("Limiter", Ok(self.plain.borrow().statistics())),
-            ("Shared", self.shared.with(|limiter| limiter.statistics())),
+            (
+                "Shared",
+                self.shared.with_limiter(|limiter| limiter.statistics()),
+            ),
             (
                 "Locked",
                 Ok(self.locked.with(|limiter| limiter.statistics())),
@@ -158,7 +171,7 @@ impl Ours {
             Subject::shared("Shared", form, "", move |steps| {
                 each(steps, |step| {
                     let request = request(step, &shared_key);
-                    black_box(&shared.with(|limiter| limiter.check(&request, clock::now())));
+                    black_box(&shared.check(&request));
                 });
             }),
             Subject::shared("Locked", form, "", move |steps| {

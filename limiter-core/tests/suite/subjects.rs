@@ -13,21 +13,51 @@ pub(crate) use in_section::InSection;
 
 #[cfg(feature = "critical-section")]
 mod in_section {
+    use limiter_core::clock::{Clock, ClockError};
     use limiter_core::{
         Decision, Instant, Limiter, Now, Outage, Policy, PolicyError, Receipt, Refunded,
         RegisterError, Registered, Registration, Request, Shared, Statistics, TokenId, TokenLimit,
         UpdateError,
     };
     use limiter_suite::Subject;
+    use std::cell::Cell;
+    use std::rc::Rc;
 
-    /// A limiter behind a critical section.
-    pub(crate) struct InSection<const TOKENS: usize, const USERS: usize>(
-        Shared<Limiter<TOKENS, USERS>>,
-    );
+    /// A limiter that began as zeros, behind a critical section with its clock.
+    pub(crate) struct InSection<const TOKENS: usize, const USERS: usize> {
+        shared: Shared<Limiter<TOKENS, USERS>, Hand>,
+        hand: Hand,
+    }
+
+    /// A clock that shows what it was set to.
+    #[derive(Clone)]
+    struct Hand(Rc<Cell<Result<Now, ClockError>>>);
+
+    impl Clock for Hand {
+        fn read(&mut self) -> Result<Now, ClockError> {
+            self.0.get()
+        }
+    }
 
     impl<const TOKENS: usize, const USERS: usize> InSection<TOKENS, USERS> {
         fn with<R>(&self, f: impl FnOnce(&mut Limiter<TOKENS, USERS>) -> R) -> R {
-            self.0.with(f).expect("no test is inside already")
+            self.shared
+                .with_limiter(f)
+                .expect("no test is inside already")
+        }
+
+        fn at<R>(&self, now: Now, f: impl FnOnce(&mut Limiter<TOKENS, USERS>, Now) -> R) -> R {
+            self.hand.0.set(Ok(now));
+            self.shared
+                .with(f)
+                .expect("no test is inside already, and the clock works")
+        }
+
+        fn decide(&self, request: &Request, reading: Result<Now, ClockError>) -> Decision {
+            self.hand.0.set(reading);
+            self.shared
+                .check(request)
+                .expect("no test is inside already")
         }
     }
 
@@ -36,11 +66,16 @@ mod in_section {
         const USERS: usize = USERS;
 
         fn new(policy: Policy) -> Self {
-            Self(Shared::new(Limiter::new(policy)))
+            let hand = Hand(Rc::new(Cell::new(Err(ClockError::NotRunning))));
+            let shared = Shared::new();
+            shared
+                .start(policy, hand.clone())
+                .expect("it was not started yet");
+            Self { shared, hand }
         }
 
         fn check(&mut self, request: &Request, now: Now) -> Decision {
-            self.with(|limiter| limiter.check(request, now))
+            self.decide(request, Ok(now))
         }
 
         fn refuse_for(&mut self, request: &Request, outage: Outage) -> Decision {
@@ -48,15 +83,15 @@ mod in_section {
         }
 
         fn check_with_failed_clock(&mut self, request: &Request) -> Decision {
-            self.with(|limiter| limiter.check_with_failed_clock(request))
+            self.decide(request, Err(ClockError::Failed))
         }
 
         fn peek(&self, request: &Request, now: Now) -> Decision {
-            self.with(|limiter| limiter.peek(request, now))
+            self.at(now, |limiter, now| limiter.peek(request, now))
         }
 
         fn refund(&mut self, receipt: Receipt, now: Now) -> Refunded {
-            self.with(|limiter| limiter.refund(receipt, now))
+            self.at(now, |limiter, now| limiter.refund(receipt, now))
         }
 
         fn register(
@@ -65,7 +100,9 @@ mod in_section {
             registration: Registration,
             now: Now,
         ) -> Result<Registered, RegisterError> {
-            self.with(|limiter| limiter.register(token, registration, now))
+            self.at(now, |limiter, now| {
+                limiter.register(token, registration, now)
+            })
         }
 
         fn update(&mut self, token: TokenId, limit: TokenLimit) -> Result<(), UpdateError> {
@@ -73,7 +110,7 @@ mod in_section {
         }
 
         fn revoke(&mut self, token: TokenId, now: Now) -> bool {
-            self.with(|limiter| limiter.revoke(token, now))
+            self.at(now, |limiter, now| limiter.revoke(token, now))
         }
 
         fn unblock(&mut self, token: TokenId) -> Result<(), UpdateError> {

@@ -11,6 +11,8 @@ pub(crate) struct Elf {
     pub(crate) text_bytes: u64,
     /// Bytes of constants: allocated, neither executable nor writable.
     pub(crate) rodata_bytes: u64,
+    /// Bytes of initial values, in flash and in RAM: allocated, writable, in the file.
+    pub(crate) data_bytes: u64,
     /// Defined symbols, the largest first.
     pub(crate) symbols: Vec<Symbol>,
 }
@@ -36,7 +38,7 @@ impl Elf {
 
     fn parse(bytes: &[u8]) -> Result<Self> {
         let file = object::File::parse(bytes)?;
-        let mut sizes = (0, 0);
+        let mut sizes = (0, 0, 0);
         for section in file.sections() {
             let SectionFlags::Elf { sh_flags, .. } = section.flags() else {
                 continue;
@@ -46,6 +48,10 @@ impl Elf {
                 sizes.0 += section.size();
             } else if has(elf::SHF_ALLOC) && !has(elf::SHF_WRITE) {
                 sizes.1 += section.size();
+            } else if has(elf::SHF_ALLOC)
+                && section.kind() != object::SectionKind::UninitializedData
+            {
+                sizes.2 += section.size();
             }
         }
         let mut symbols = Vec::new();
@@ -69,6 +75,7 @@ impl Elf {
         Ok(Self {
             text_bytes: sizes.0,
             rodata_bytes: sizes.1,
+            data_bytes: sizes.2,
             symbols,
         })
     }
@@ -83,7 +90,8 @@ pub(crate) mod tests {
 
     use super::*;
 
-    /// Makes an ELF file whose functions have these names and 4 bytes each, with 6 bytes of constants.
+    /// Makes an ELF file whose functions have these names and 4 bytes each, with 6 bytes of
+    /// constants, 5 of initial values and 900 of zeros.
     pub(crate) fn with_functions(names: &[&str]) -> Elf {
         let mut file = Object::new(BinaryFormat::Elf, Architecture::Arm, Endianness::Little);
         let text = file.section_id(StandardSection::Text);
@@ -102,13 +110,20 @@ pub(crate) mod tests {
         }
         let constants = file.section_id(StandardSection::ReadOnlyData);
         file.append_section_data(constants, &[0; 6], 1);
+        let data = file.section_id(StandardSection::Data);
+        file.append_section_data(data, &[7; 5], 1);
+        let zeros = file.section_id(StandardSection::UninitializedData);
+        file.append_section_bss(zeros, 900, 1);
         Elf::parse(&file.write().unwrap()).unwrap()
     }
 
     #[test]
-    fn sums_code_and_constants_and_names_the_functions() {
+    fn sums_code_constants_and_initial_values_and_names_the_functions() {
         let elf = with_functions(&["_ZN4core9panicking5panic17h0123456789abcdefE", "main"]);
-        assert_eq!((elf.text_bytes, elf.rodata_bytes), (8, 6));
+        assert_eq!(
+            (elf.text_bytes, elf.rodata_bytes, elf.data_bytes),
+            (8, 6, 5)
+        );
         let names: Vec<&str> = elf
             .symbols
             .iter()

@@ -143,6 +143,14 @@ fn collect_sizes(
     figures.set(machine.target, format!("text B: {}", size.what), text);
     let rodata = difference(of.rodata_bytes, above.rodata_bytes)?;
     figures.set(machine.target, format!("rodata B: {}", size.what), rodata);
+    figures.set(
+        machine.target,
+        format!(
+            "data B (initial values, in flash and in RAM): {}",
+            size.what
+        ),
+        of.data_bytes,
+    );
     Ok(())
 }
 

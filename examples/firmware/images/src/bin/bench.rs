@@ -81,19 +81,18 @@ fn main() -> ! {
     board::exit(0)
 }
 
-/// What a critical section around a check adds to it.
+/// What a critical section around a check, and a clock that is a function, add to it.
 fn of_shared(limiter: &mut Sample) -> u32 {
-    static SHARED: Shared<Sample> = Shared::new(Limiter::new(Policy::pipedrive()));
+    static SHARED: Shared<Sample> = Shared::new();
     let request = Request::anonymous(Method::Get);
     let now = Now::new(Instant::ZERO, None);
+    let started = SHARED.start(Policy::pipedrive(), || Ok(Now::new(Instant::ZERO, None)));
+    assert!(started.is_ok());
     let within = bench::instructions(
-        &mut (request, now),
+        &mut request.clone(),
         |_| {},
-        |(request, now)| {
-            let checked = SHARED.with(|limiter| {
-                black_box(&cases::decide(limiter, request, *now));
-            });
-            black_box(&checked);
+        |request| {
+            black_box(&SHARED.check(request));
         },
     );
     let alone = bench::instructions(

@@ -43,7 +43,7 @@ type MeteredSlices =
 type Buffer = &'static mut [u8];
 type Reading = fn() -> Result<u64, ClockError>;
 
-static SHARED: Shared<Full> = Shared::new(Limiter::new(Policy::pipedrive()));
+static SHARED: Shared<Full> = Shared::new();
 static LIMITER: Singleton<Full> = Singleton::new(Limiter::new(Policy::pipedrive()));
 
 /// Keeps functions in the image.
@@ -332,9 +332,19 @@ fn limiters() {
         Slices::unblock,
         Slices::set_policy,
         Shared::<Full>::new,
+        Shared::<Full>::check,
+        Shared::<Full>::start,
+        Shared::<Metered>::from_parts,
+        Shared::<Metered>::check,
     );
-    let busy = SHARED.with(|limiter| limiter.statistics().tokens);
-    black_box(&busy);
+    let _ = SHARED.start(black_box(Policy::pipedrive()), || Err(ClockError::Failed));
+    let busy = SHARED.with_limiter(|limiter| limiter.statistics().tokens);
+    let read = SHARED.with(|limiter, now| limiter.next_reset(footprint_token(), now.monotonic()));
+    black_box(&(busy, read));
+}
+
+fn footprint_token() -> TokenId {
+    TokenId::from_hash(footprint::id())
 }
 
 #[inline(never)]

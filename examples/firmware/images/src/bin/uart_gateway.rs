@@ -23,11 +23,11 @@ use images::receiver::{Lost, Ring};
 use limiter_core::clock::{Clock, ClockError};
 use limiter_core::http::{self, Style};
 use limiter_core::{
-    Decision, HashKey, Instant, Kind, Limiter, Method, Now, Outage, Outcome, Plan, Policy,
-    Registration, Request, Shared, TokenId, UnixTime,
+    Busy, Decision, HashKey, Instant, Kind, Limiter, Method, Now, Outage, Outcome, Plan, Policy,
+    Registration, Request, Shared, SharedError, TokenId, UnixTime,
 };
 
-static LIMITER: Shared<Limiter<16, 8>> = Shared::new(Limiter::new(POLICY));
+static LIMITER: Shared<Limiter<16, 8>, DeviceTime> = Shared::new();
 const POLICY: Policy = Policy::pipedrive();
 
 /// A product would read this from a page of flash that was written when it was provisioned.
@@ -62,10 +62,12 @@ fn main() -> ! {
         }))
     });
     let own = Registration::new(KEY.user(OWN_TOKEN), Kind::ApiToken, Plan::ADVANCED).pinned();
-    let at_boot = Now::new(Instant::ZERO, None);
-    let registered = LIMITER.with(|limiter| limiter.register(KEY.token(OWN_TOKEN), own, at_boot));
-    if !matches!(registered, Ok(Ok(_))) {
+    if LIMITER.start(POLICY, DeviceTime).is_err() {
         board::exit(1);
+    }
+    let registered = LIMITER.with(|limiter, now| limiter.register(KEY.token(OWN_TOKEN), own, now));
+    if !matches!(registered, Ok(Ok(_))) {
+        board::exit(2);
     }
     tick::start(on_tick);
     writer.write(b"ready\n");
@@ -99,14 +101,13 @@ fn on_tick() {
     });
     if tick::millis().is_multiple_of(UPLOAD_EVERY_MS) {
         let request = Request::new(KEY.token(OWN_TOKEN), Method::Post);
-        let metered = LIMITER.with(|limiter| {
-            critical_section::with(|cs| {
-                let mut uploads = UPLOADS.borrow_ref_mut(cs);
-                if !uploads.is_full() {
-                    // OK because it is not full.
-                    let _ = uploads.push_back(decide(limiter, &request));
-                }
-            });
+        let metered = critical_section::with(|cs| {
+            let mut uploads = UPLOADS.borrow_ref_mut(cs);
+            if !uploads.is_full() {
+                // OK because it is not full.
+                let _ = uploads.push_back(decide(&request)?);
+            }
+            Ok::<(), Busy>(())
         });
         if metered.is_err() {
             BUSY.store(
@@ -148,12 +149,9 @@ fn overflows() -> bool {
     })
 }
 
-/// Decides with the clock as it is inside the critical section, so that time and decisions have one order.
-fn decide(limiter: &mut Limiter<16, 8>, request: &Request) -> Told {
-    match DeviceTime.read() {
-        Ok(now) => (limiter.check(request, now), Some(now)),
-        Err(_) => (limiter.refuse_for(request, Outage::ClockFailed), None),
-    }
+/// Decides, and tells the time that it was decided at: within a critical section the clock stands still.
+fn decide(request: &Request) -> Result<Told, Busy> {
+    critical_section::with(|_| Ok((LIMITER.check(request)?, DeviceTime.read().ok())))
 }
 
 struct Gateway {
@@ -227,28 +225,34 @@ impl Gateway {
 
     fn decide(&mut self, number: u32, request: &Request) -> fmt::Result {
         self.counts.decisions += 1;
-        let (uploads, told) = LIMITER
-            .with(|limiter| (take_uploads(), decide(limiter, request)))
-            .map_err(|_| fmt::Error)?;
+        let (uploads, told) = critical_section::with(|_| (take_uploads(), decide(request)));
+        let told = told.map_err(|Busy| fmt::Error)?;
         self.tell_uploads(uploads)?;
         write!(self.writer, "#{number}")?;
         self.tell(&told)
     }
 
     fn register(&mut self, number: u32, token: TokenId, registration: Registration) -> fmt::Result {
-        let (uploads, refusal) = LIMITER
-            .with(|limiter| {
-                let refusal = match DeviceTime.read() {
-                    Ok(now) if limiter.register(token, registration, now).is_ok() => None,
-                    Ok(now) => Some((Outage::TableFull, Some(now))),
-                    Err(_) => Some((Outage::ClockFailed, None)),
-                };
-                let request = Request::new(token, Method::Other);
-                let refusal =
-                    refusal.map(|(outage, now)| (limiter.refuse_for(&request, outage), now));
-                (take_uploads(), refusal)
-            })
-            .map_err(|_| fmt::Error)?;
+        let request = Request::new(token, Method::Other);
+        let (uploads, refusal) = critical_section::with(|_| {
+            let registered =
+                LIMITER.with(
+                    |limiter, now| match limiter.register(token, registration, now) {
+                        Ok(_) => None,
+                        Err(_) => {
+                            Some((limiter.refuse_for(&request, Outage::TableFull), Some(now)))
+                        }
+                    },
+                );
+            let refusal = match registered {
+                Ok(refusal) => Ok(refusal),
+                // A clock that cannot be read refuses every request.
+                Err(SharedError::Clock(_)) => decide(&request).map(Some),
+                Err(_) => Err(Busy),
+            };
+            (take_uploads(), refusal)
+        });
+        let refusal = refusal.map_err(|Busy| fmt::Error)?;
         self.tell_uploads(uploads)?;
         write!(self.writer, "#{number}")?;
         match refusal {
@@ -365,7 +369,7 @@ impl Counts {
             self.overruns > 0
         )?;
         // What an interrupt would have been told.
-        let inner = LIMITER.with(|_| LIMITER.with(|_| ()));
+        let inner = LIMITER.with_limiter(|_| LIMITER.with_limiter(|_| ()));
         writeln!(out, "the limiter used from within its own use: {inner:?}")
     }
 }
