@@ -351,12 +351,13 @@ const fn problem(decision: &Decision, reason: Reason, policy: &Policy) -> Option
         Reason::Window => Some(WINDOW_PROBLEM),
         Reason::Daily => Some(DAILY_PROBLEM),
         Reason::CostExceedsLimit => match decision.quota() {
-            // What costs too much is above the smaller limit for certain.
+            // What costs too much is above the smaller limit for certain. In other modes than strict
+            // a cost above the day's limit may yet pass, so it was the window's (O4).
             Some(Quota {
                 limit,
                 daily_left: Some(_),
                 ..
-            }) if policy.daily().limit < limit => Some(DAILY_PROBLEM),
+            }) if policy.daily().can_never_fit(limit) => Some(DAILY_PROBLEM),
             _ => Some(WINDOW_PROBLEM),
         },
         _ => None,

@@ -159,6 +159,24 @@ fn h3_names_the_limit_that_a_cost_exceeds() {
     assert_eq!(violated(small_day), DAILY_PROBLEM);
 }
 
+/// It named the day, which refuses no cost in these modes.
+#[test]
+fn h3_a_cost_above_the_days_limit_violates_the_window_alone_unless_the_mode_is_strict() {
+    use crate::daily::DailyMode;
+    let decision = limited(Reason::CostExceedsLimit, QUOTA, 0);
+    let fair_use = DailyMode::FairUse {
+        tolerated_days: 1,
+        forgiven_after_days: 30,
+    };
+    for mode in [DailyMode::Advisory, fair_use] {
+        let builder = Policy::builder().window(std::time::Duration::from_secs(2));
+        let builder = builder.plan(crate::Plan::new(0), 40, 40).daily_limit(39);
+        let policy = builder.daily_mode(mode).build().expect("a policy");
+        let body = body(&decision, &policy, Style::STANDARDS).expect("a refusal");
+        assert_eq!(body.text, WINDOW_PROBLEM);
+    }
+}
+
 #[test]
 fn writes_whole_refusals() {
     let mut out = String::new();
