@@ -157,9 +157,14 @@ impl Day {
         Some((left, Self(self.0.wrapping_add(math::widen(cost)))))
     }
 
-    /// Gives `cost` permits back, never below 0 used (P2).
+    /// Gives `cost` permits back, never below 0 used (P2). A count at the largest number stays there
+    /// until the day ends: more may have been charged than it says, so more receipts may be out than
+    /// it could pay back, and its row must not pass to another user while they are.
     #[must_use]
     pub const fn give_back(self, cost: u32) -> Self {
+        if self.used() == u32::MAX {
+            return self;
+        }
         Self::new(self.refills(), self.used().saturating_sub(cost))
     }
 }
@@ -295,6 +300,14 @@ mod tests {
         assert!(rule.judge(day, Strikes::NONE, 0, 5).0);
         assert_eq!(day.charge(5).used(), u32::MAX);
         assert!(!rule.can_never_fit(u32::MAX));
+    }
+
+    #[test]
+    fn p2_a_count_that_stopped_at_its_largest_number_gives_nothing_back() {
+        let day = Day::new(0, u32::MAX - 1);
+        assert_eq!(day.give_back(1).used(), u32::MAX - 2);
+        assert_eq!(day.charge(1).give_back(1).used(), u32::MAX);
+        assert_eq!(day.charge(9).give_back(u32::MAX).used(), u32::MAX);
     }
 
     #[test]

@@ -367,8 +367,9 @@ impl Receipt {
         if self.user == NOT_DAILY || refills != self.refills || day.refills() != refills {
             return None;
         }
-        let cost = self.cost();
-        Some((day.give_back(cost), cost.min(day.used())))
+        let after = day.give_back(self.cost());
+        // OK because giving back never adds.
+        Some((after, day.used().wrapping_sub(after.used())))
     }
 }
 

@@ -47,6 +47,36 @@ fn is_known(subject: &impl Subject, id: u64, t_ms: u64) -> bool {
     subject.peek(&get(id, 1), at(t_ms)).reason() != Some(Reason::Unauthenticated)
 }
 
+/// More was charged than the count could say, so it was 0 while receipts were left, and they gave
+/// their permits to the user who had the row by then.
+pub fn t2_receipts_of_a_count_that_saturated_give_the_rows_next_user_nothing<S: Subject>() {
+    let largest = 1_048_575;
+    let mut subject = S::new(daily(10, DailyMode::Advisory));
+    let whole = Registration::new(user(1), Kind::ApiToken, Plan::ADVANCED).with_own_limit(largest);
+    let registered = subject.register(token(1), whole, at(0));
+    assert_eq!(registered, Ok(Registered::New));
+    let mut receipts = Vec::new();
+    for window in 0..4_100 {
+        let now = at(window * 2_000);
+        receipts.push(receipt(&mut subject, &post(1, largest), now));
+    }
+    let now = at(4_200 * 2_000);
+    let left_over = receipts.split_off(4_097);
+    for receipt in receipts {
+        let _ = subject.refund(receipt, now);
+    }
+    assert!(subject.revoke(token(1), now));
+    let newcomers: Vec<u64> = (2..=users::<S>() + 1).collect();
+    for &id in &newcomers {
+        if subject.register(token(id), of(id), now).is_ok() {
+            assert!(admits(&mut subject, &post(id, 1), now));
+        }
+    }
+    for receipt in left_over {
+        assert_eq!(subject.refund(receipt, now).daily, 0);
+    }
+}
+
 pub fn t1_the_capacity_is_fixed<S: Subject>() {
     let mut subject = full::<S>(built(plans()));
     for id in 100..200 {
