@@ -215,7 +215,9 @@ where
     #[must_use]
     pub fn next_reset(&self, token: TokenId, now: Instant) -> Option<Instant> {
         let row = self.row(token)?;
-        if let Some(rule) = &self.policy.block {
+        if let Some(rule) = &self.policy.block
+            && row.terms().kind() == crate::request::Kind::ApiToken
+        {
             let abuse = row.abuse.settle(now, rule);
             if abuse.is_blocked() {
                 return Some(now.saturating_add(u64::from(abuse.blocked_ms(now))));

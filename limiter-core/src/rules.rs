@@ -57,7 +57,7 @@ pub fn decide(
 ) -> Decision {
     let at = now.monotonic();
     if account.abuse.is_blocked() {
-        let wait = blocked_ms(policy, account.abuse, now);
+        let wait = blocked_ms(policy, account.kind, account.abuse, now);
         if wait > 0 {
             return Decision::refused(Reason::Blocked, wait);
         }
@@ -209,7 +209,7 @@ pub fn decide_lost(
 ) -> Decision {
     let at = now.monotonic();
     if account.abuse.is_blocked() {
-        let wait = blocked_ms(policy, account.abuse, now);
+        let wait = blocked_ms(policy, account.kind, account.abuse, now);
         if wait > 0 {
             return Decision::refused(Reason::Blocked, wait);
         }
@@ -266,13 +266,16 @@ pub const fn is_unused_user(policy: &Policy, day: Day, strikes: Strikes, refills
     standing_strikes(policy, strikes, refills).is_none() && day.settle(refills).used() == 0
 }
 
-/// O3: how long a block still lasts after a request that meets it, in milliseconds; 0 if it is over
-/// (B3, B4, B6).
+/// O3: the time that a block still lasts after a request that meets it, in milliseconds; 0 if it is
+/// over (B3, B4, B6), or the token is of a kind that is never blocked: then it stays (B5).
 #[inline(never)]
-fn blocked_ms(policy: &Policy, abuse: &mut Abuse, now: Now) -> u32 {
+fn blocked_ms(policy: &Policy, kind: Kind, abuse: &mut Abuse, now: Now) -> u32 {
     let Some(rule) = &policy.block else { return 0 };
     let at = now.monotonic();
     *abuse = abuse.settle(at, rule);
+    if kind != Kind::ApiToken {
+        return 0;
+    }
     if abuse.is_blocked() {
         *abuse = abuse.hit(at, rule);
     }

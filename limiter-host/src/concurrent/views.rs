@@ -109,9 +109,10 @@ impl Concurrent {
         if bits == GONE || !row.is_still(id.get(), lease) {
             return None;
         }
-        let blocked_ms = policy
+        let rule = policy
             .block()
-            .map_or(0, |rule| abuse.settle(now, &rule).blocked_ms(now));
+            .filter(|_| lease.terms().kind() == Kind::ApiToken);
+        let blocked_ms = rule.map_or(0, |rule| abuse.settle(now, &rule).blocked_ms(now));
         Some(View {
             id,
             terms: lease.terms(),

@@ -12,7 +12,8 @@
 local call, pack, unpack, byte = redis.call, struct.pack, struct.unpack, string.byte
 local flags, limit, cost, window_ms, daily_limit, daily_mode, tolerated, forgiven_after, block_offences,
   block_within, block_duration, extend_on_hit, utc_floor = unpack('>BI4I4I4I4BBI2I4I4I4BI5', ARGV[1])
-local peeks, offends, injected, fenced = flags % 2 == 1, flags % 4 >= 2, flags % 8 >= 4, flags >= 8
+local peeks, offends, injected, fenced = flags % 2 == 1, flags % 4 >= 2, flags % 8 >= 4, flags % 16 >= 8
+local immune = flags >= 16
 local ADMITTED, WINDOW, DAILY, COST_EXCEEDS_LIMIT, BLOCKED, LOOKED, UNREADABLE, WAIT = 0, 1, 2, 3, 4, 5, 6, 7
 local TOKEN, USER, CALENDAR, ANSWER = '>BBI6I3I6I3I6', '>BI4I4BI3I6', '>BBI6I6I4I4I6', '>I6I5BI4I4I6BBB'
 local TOKEN_BYTES, USER_BYTES, CALENDAR_BYTES = 26, 19, 28
@@ -157,6 +158,8 @@ local granted_window, granted_day = 0, 0
 if blocked == 1 and block_offences > 0 then                           -- O3
   if mark <= now then                                                 -- B4
     blocked, mark, offences = 0, 0, 0
+  elseif immune then                                                  -- B5
+    mark = math.min(mark, now + block_duration)
   else
     if mark > now + block_duration or extend_on_hit == 1 then         -- B6, B3
       mark = now + block_duration

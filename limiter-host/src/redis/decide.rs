@@ -161,6 +161,7 @@ impl Inner {
         let ask = Ask {
             peek,
             offends: case.entry.offends(request),
+            immune: case.entry.terms.kind() != limiter_core::Kind::ApiToken,
             limit: case.entry.terms.limit(),
             cost: request.cost.get(),
             now: self.injected(now),

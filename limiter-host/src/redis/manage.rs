@@ -184,12 +184,18 @@ impl Inner {
         let (policy, keys) = {
             let registry = self.registry();
             let known = registry.known(token);
-            (registry.policy, known.map(|entry| Arc::clone(&entry.keys)))
+            let entry = known.map(|entry| (Arc::clone(&entry.keys), entry.terms.kind()));
+            (registry.policy, entry)
         };
-        let Some(keys) = keys else { return Ok(None) };
+        let Some((keys, kind)) = keys else {
+            return Ok(None);
+        };
         let found = self.look(&keys, now).await?;
         let at = found.now.monotonic();
-        if let Some(rule) = policy.block() {
+        if let Some(rule) = policy
+            .block()
+            .filter(|_| kind == limiter_core::Kind::ApiToken)
+        {
             let abuse = found.token.abuse.settle(at, &rule);
             if abuse.is_blocked() {
                 return Ok(Some(at.saturating_add(u64::from(abuse.blocked_ms(at)))));

@@ -84,6 +84,8 @@ pub(super) struct Ask {
     pub(super) peek: bool,
     /// Whether a refusal would be an offence (O7).
     pub(super) offends: bool,
+    /// The token is of a kind that no block holds (B5).
+    pub(super) immune: bool,
     /// Permits per window.
     pub(super) limit: u32,
     /// Permits asked for.
@@ -141,6 +143,7 @@ impl Ask {
             (self.offends, OFFENDS),
             (self.now.is_some(), INJECTED),
             (self.fenced, FENCED),
+            (self.immune, IMMUNE),
         ] {
             flags |= if set { flag } else { 0 };
         }
@@ -293,6 +296,7 @@ const PEEK: u8 = 1;
 const OFFENDS: u8 = 2;
 const INJECTED: u8 = 4;
 const FENCED: u8 = 8;
+const IMMUNE: u8 = 16;
 /// The script's number for having decided nothing.
 pub(super) const LOOKED: u8 = 5;
 /// Its number for a record that it cannot read.
@@ -320,6 +324,7 @@ mod tests {
         let mut ask = Ask {
             peek: false,
             offends: true,
+            immune: false,
             limit: 1,
             cost: 1,
             now: None,

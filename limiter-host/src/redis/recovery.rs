@@ -65,6 +65,7 @@ impl Inner {
         let ask = Ask {
             peek: now.is_some(),
             offends: false,
+            immune: false,
             limit: LARGE,
             cost: 1,
             now,

@@ -86,6 +86,7 @@ impl Inner {
         let ask = Ask {
             peek: true,
             offends: false,
+            immune: false,
             limit: 0,
             cost: 0,
             now: self.injected(now),

@@ -22,6 +22,7 @@ macro_rules! suite {
             t2_a_revoked_row_goes_when_its_window_has_ended_pinned_or_not
             t2_a_user_row_stays_while_something_is_used_this_accounting_day
             t2_a_user_row_stays_while_it_has_strikes
+            t2_receipts_of_a_count_that_saturated_give_the_rows_next_user_nothing
             t2_a_user_row_stays_while_a_token_refers_to_it
             t3_a_full_table_says_so_touches_nobody_and_counts_it
             t3_what_is_wrong_with_a_registration_is_said_before_a_row_is_looked_for
@@ -110,6 +111,7 @@ macro_rules! suite {
             b3_a_hit_extends_the_block_if_the_policy_says_so
             b4_when_the_block_ends_there_are_no_offences_and_window_and_day_are_as_they_were
             b5_only_api_tokens_are_ever_blocked
+            b5_a_block_stays_with_a_row_that_is_an_access_token_meanwhile_and_does_not_hold_it
             b6_a_period_of_the_future_is_reanchored_by_its_next_offence_and_keeps_its_count
             b6_a_block_that_has_more_than_its_duration_left_is_cut_to_it
             b6_a_block_that_has_ended_is_forgotten_and_does_not_come_back_with_the_time

@@ -110,6 +110,29 @@ pub fn b5_only_api_tokens_are_ever_blocked<S: Subject>() {
     }
 }
 
+/// It was answered `blocked`.
+pub fn b5_a_block_stays_with_a_row_that_is_an_access_token_meanwhile_and_does_not_hold_it<
+    S: Subject,
+>() {
+    let mut subject = one_permit::<S>(built(blocking()));
+    let api_token = Registration::new(user(1), Kind::ApiToken, Plan::ADVANCED).with_own_limit(1);
+    let access_token = Registration::new(user(1), Kind::AccessToken, Plan::ADVANCED);
+    offend_at(&mut subject, &[0, 1, 2]);
+    assert!(is_blocked(&subject, 3));
+    assert!(subject.revoke(token(1), at(3)));
+    let resumed = subject.register(token(1), access_token, at(3));
+    assert_eq!(resumed, Ok(Registered::Resumed));
+    assert!(!is_blocked(&subject, 3));
+    assert!(admits(&mut subject, &get(1, 1), at(3)));
+    let reset = subject.next_reset(token(1), at(3).monotonic());
+    assert_eq!(reset, Some(at(2_000).monotonic()), "the window's");
+    assert!(subject.revoke(token(1), at(4)));
+    let resumed = subject.register(token(1), api_token, at(4));
+    assert_eq!(resumed, Ok(Registered::Resumed));
+    let decision = subject.check(&get(1, 1), at(4));
+    assert_eq!(refused(&decision), Some((Reason::Blocked, Some(9_998))));
+}
+
 pub fn b6_a_period_of_the_future_is_reanchored_by_its_next_offence_and_keeps_its_count<
     S: Subject,
 >() {
