@@ -139,8 +139,51 @@ pub const fn headers<'a>(decision: &'a Decision, policy: &'a Policy, style: Styl
 pub struct Header {
     /// The name, in lower case.
     pub name: &'static str,
-    /// The value; the longest one fits.
-    pub value: heapless::String<64>,
+    /// The value.
+    pub value: Value,
+}
+
+/// The value of a [`Header`]: a text of at most 64 bytes, held in place.
+///
+/// It derefs to `str`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Value(Text);
+
+/// The longest value fits.
+type Text = heapless::String<64>;
+
+impl Value {
+    /// Returns the text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl core::ops::Deref for Value {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl AsRef<str> for Value {
+    fn as_ref(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl fmt::Debug for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
+    }
 }
 
 /// An iterator over the headers of an answer; see [`headers`].
@@ -160,8 +203,9 @@ impl Iterator for Headers<'_> {
         while self.step < STEPS {
             let step = self.step;
             self.step = self.step.wrapping_add(1);
-            let mut value = heapless::String::new();
-            if let Some(name) = self.write(step, &mut value) {
+            let mut text = Text::new();
+            if let Some(name) = self.write(step, &mut text) {
+                let value = Value(text);
                 return Some(Header { name, value });
             }
         }
@@ -171,7 +215,7 @@ impl Iterator for Headers<'_> {
 
 impl Headers<'_> {
     /// Writes the value of one header, if the answer has it.
-    fn write(&self, step: u8, value: &mut heapless::String<64>) -> Option<&'static str> {
+    fn write(&self, step: u8, value: &mut Text) -> Option<&'static str> {
         let quota = self.decision.quota();
         let (name, written) = match step {
             0 => ("x-ratelimit-limit", write_number(value, quota?.limit)),
