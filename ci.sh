@@ -17,6 +17,7 @@ usage: ./ci.sh VERB...
   redis     the limiter on Redis servers that the tests start
   cross     limiter-core and limiter-pacer for bare metal, every combination of their features
   doc       documentation, warnings are errors
+  package   limiter-core as a user gets it, tested outside the repository
   browser   the gateway's page for operators in Chromium, its metrics in promtool; screenshots in target/screenshots
   firmware  images built, run in QEMU, measured against the baseline
   counts    instructions of decisions on this host, against the baseline
@@ -91,8 +92,21 @@ cross() {
     done
 }
 
+# With all features, and as a user has it who asks for none.
 doc() {
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --all-features
+    RUSTDOCFLAGS="-D warnings" cargo doc -p limiter-core -p limiter-pacer --no-deps
+}
+
+# What a user gets of the core: packed, unpacked elsewhere, tested there with nothing of this repository.
+package() {
+    local folder
+    cargo package -q -p limiter-core --allow-dirty --no-verify
+    folder=$(mktemp -d)
+    # As new files: to an older one of the same name cargo would not look again.
+    tar -mxzf target/package/limiter-core-[0-9]*.crate -C "$folder" --strip-components=1
+    cargo test -q --manifest-path "$folder/Cargo.toml" --all-features --target-dir target/package/tested
+    rm -r "$folder"
 }
 
 # With Debian's Chromium; another system's is used as it is, if its driver is on the path.
@@ -183,7 +197,7 @@ install() {
 [ $# -gt 0 ] || { usage >&2; exit 2; }
 for verb in "$@"; do
     case $verb in
-        fmt | lint | loom | redis | cross | doc | browser | firmware | counts | load | attack | bench) "$verb" ;;
+        fmt | lint | loom | redis | cross | doc | package | browser | firmware | counts | load | attack | bench) "$verb" ;;
         power-loss) power_loss ;;
         bench-quick) bench --quick ;;
         bench-redis) bench_redis ;;
@@ -192,7 +206,7 @@ for verb in "$@"; do
         bless-counts) bless_counts ;;
         test) run_tests ;;
         # Each in a shell of its own: a list joined by && would switch `set -e` off inside the verbs.
-        all) for each in fmt lint test loom redis cross doc browser firmware counts; do echo "== $each"; ./ci.sh "$each"; done ;;
+        all) for each in fmt lint test loom redis cross doc package browser firmware counts; do echo "== $each"; ./ci.sh "$each"; done ;;
         *) echo "ci.sh: unknown verb: $verb" >&2; usage >&2; exit 2 ;;
     esac
 done

@@ -87,6 +87,11 @@
 #[cfg(test)]
 extern crate std;
 
+/// The README's example.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub struct Readme;
+
 mod fmt;
 mod table;
 

@@ -296,7 +296,7 @@ fn sizes_are_a_formula() {
 /// Images of released versions, as text: what reads them must read them for ever.
 #[test]
 fn reads_the_images_of_every_version() {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../testing/vectors/images");
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/snapshot/images");
     let mut read = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
