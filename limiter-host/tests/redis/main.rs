@@ -8,6 +8,7 @@ mod differential;
 mod faults;
 mod history;
 mod instances;
+mod leases;
 mod processes;
 mod records;
 mod subject;
