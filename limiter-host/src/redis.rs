@@ -5,6 +5,7 @@
 //! | `config`, `topology` | how the store is used; where it is |
 //! | `tls` | certificates |
 //! | `link`, `members` | the connection; the nodes of a cluster, one by one |
+//! | `checkup` | how the store is set up, and what to warn of |
 //! | `error`, `outage`, `recovery` | why and where the store cannot be used, and its return |
 //! | `check.lua`, `packed`, `records`, `script` | the decision in the store, and how it is asked for |
 //! | `trip` | from a request to its decision, with a round trip or without |
@@ -34,6 +35,7 @@
 //! of each user rather than of all.
 
 mod blocking;
+mod checkup;
 mod config;
 mod decide;
 mod error;
@@ -57,6 +59,7 @@ mod topology;
 mod trip;
 
 pub use self::blocking::Blocking;
+pub use self::checkup::StoreWarning;
 pub use self::config::{OnStoreFailure, RedisConfig, RedisConfigError, StoreTime};
 pub use self::error::StoreError;
 pub use self::manage::ManageError;
@@ -64,6 +67,7 @@ pub use self::observe::Switch;
 #[cfg(feature = "redis-tls")]
 pub use self::tls::CertificateError;
 
+use self::checkup::Checkup;
 use self::leases::Leases;
 use self::link::Link;
 use self::local::Autonomy;
@@ -111,6 +115,7 @@ struct Inner {
     link: Link,
     outage: Arc<Outage>,
     leases: Leases,
+    checkup: Checkup,
     unreadable_told: Seldom,
     /// When the calendar was born that was met last, 0 before the first.
     born: AtomicU64,
@@ -182,6 +187,7 @@ impl RedisLimiter {
             link,
             outage: Arc::new(Outage::new(if names.calendar_per_user { SLOTS } else { 1 })),
             leases: Leases::default(),
+            checkup: Checkup::default(),
             unreadable_told: Seldom::default(),
             born: AtomicU64::new(0),
             autonomy: Autonomy::new(
@@ -200,6 +206,9 @@ impl RedisLimiter {
         });
         if let Err(error) = inner.try_to_return(&nobody).await {
             inner.failed(&nobody, &error);
+        }
+        if inner.time == StoreTime::Server {
+            tokio::spawn(checkup::check_up_every_minute(Arc::downgrade(&inner)));
         }
         Ok(Self { inner })
     }
@@ -363,6 +372,12 @@ impl RedisLimiter {
             leases_ended: read(&figures.leases_ended),
             decided_without_store: read(&figures.decided_without_store),
         }
+    }
+
+    /// How the store is set up so that limits may not hold, as a look at it every minute found.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<StoreWarning> {
+        self.inner.checkup.warnings()
     }
 
     /// What is decided while the store cannot be used.

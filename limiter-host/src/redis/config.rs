@@ -64,6 +64,14 @@ impl RedisConfig {
         })
     }
 
+    /// Sets the password that goes with the address, in the place of one that stands there: for one
+    /// that is kept in a file.
+    #[must_use]
+    pub fn password(mut self, password: &str) -> Self {
+        self.topology = self.topology.with_password(password);
+        self
+    }
+
     /// Sets what every key begins with: limiters with different prefixes share nothing. By default
     /// `limiter`. Braces are left out, for a cluster would take them for a hash tag.
     #[must_use]

@@ -6,12 +6,13 @@
 //! | `limiter_store_up` | gauge: 1 while all of the store can be used, else 0 |
 //! | `limiter_store_emptied_total` | counter: how often the store had other counts than before |
 //! | `limiter_store_unreadable_total` | counter: requests that met a record that cannot be read |
+//! | `limiter_store_warning{what}` | gauge: 1 while a [`StoreWarning`] stands, else 0 |
 #![cfg_attr(
     not(feature = "tracing"),
     allow(unused_variables, reason = "only events tell the error")
 )]
 
-use super::StoreError;
+use super::{StoreError, StoreWarning};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -32,6 +33,8 @@ pub enum Switch<'a> {
     /// It holds a record that cannot be read: so a token or a user is refused. Told once a minute at
     /// most; the number is that of requests so far.
     Unreadable(u64),
+    /// It is set up so that limits may not hold. Told once, until it is so no longer.
+    Warning(StoreWarning),
 }
 
 /// Who is told of switches, if anybody.
@@ -87,6 +90,20 @@ pub(super) fn record_unreadable(error: &StoreError, told: bool) {
     }
     #[cfg(feature = "metrics")]
     metrics::counter!("limiter_store_unreadable_total").increment(1);
+}
+
+/// A circumstance began under which limits may not hold.
+pub(super) fn warned(warning: StoreWarning) {
+    #[cfg(feature = "tracing")]
+    tracing::warn!("{warning}");
+    #[cfg(feature = "metrics")]
+    metrics::gauge!("limiter_store_warning", "what" => warning.as_str()).set(1.0);
+}
+
+/// It is over.
+pub(super) fn warning_over(warning: StoreWarning) {
+    #[cfg(feature = "metrics")]
+    metrics::gauge!("limiter_store_warning", "what" => warning.as_str()).set(0.0);
 }
 
 /// Lets a line through once a minute.

@@ -40,6 +40,20 @@ impl Topology {
         }
     }
 
+    /// Has everybody at the address given this password.
+    pub(super) fn with_password(mut self, password: &str) -> Self {
+        let nodes = match &mut self {
+            Self::One(Server(info)) => std::slice::from_mut(info),
+            Self::Sentinel(sentinels) => &mut sentinels.sentinels[..],
+            Self::Cluster(Nodes(nodes)) => &mut nodes[..],
+        };
+        for info in nodes {
+            let settings = info.redis_settings().clone().set_password(password);
+            *info = info.clone().set_redis_settings(settings);
+        }
+        self
+    }
+
     pub(super) fn from_url(url: &str) -> Result<Self, RedisConfigError> {
         let (scheme, rest) = url.split_once("://").ok_or(RedisConfigError::Scheme)?;
         let (base, kind) = scheme.split_once('+').unwrap_or((scheme, ""));

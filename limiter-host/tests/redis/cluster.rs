@@ -167,10 +167,7 @@ async fn admitted_once_one_node_is_dead(users: usize) -> Option<usize> {
                 .then_some(())
         });
     }
-    for name in &names {
-        let decision = limiter.check(&get(name), at(0)).await;
-        assert_eq!(decision.reason(), Some(Reason::StoreFailed), "{name}");
-    }
+    assert_eq!(admitted_of(&limiter, &names).await, 0);
     for node in cluster.nodes() {
         node.command(&["CONFIG", "SET", "cluster-require-full-coverage", "no"]);
     }
@@ -202,9 +199,9 @@ async fn admitted_of(limiter: &RedisLimiter, names: &[String]) -> usize {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_users_of_nodes_that_work_come_back_while_another_node_stays_dead() {
-    let admitted = admitted_once_one_node_is_dead(90).await;
+    let admitted = admitted_once_one_node_is_dead(300).await;
     assert!(
-        admitted.is_none_or(|admitted| admitted > 40),
+        admitted.is_none_or(|admitted| admitted > 150),
         "{admitted:?}"
     );
 }

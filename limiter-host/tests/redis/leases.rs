@@ -82,21 +82,41 @@ async fn permits_held_ahead_create_none_when_a_replica_that_lags_takes_over() {
     assert_eq!(admitted_by_both(&holder, &other).await, 3_000);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_held_when_the_store_was_emptied_is_not_given_back_to_it() {
+#[test]
+fn what_was_held_when_the_store_was_emptied_is_not_given_back_to_it() {
     let Some(server) = Server::start() else {
         return;
     };
-    let holder = limiter(policy(LIMIT, LIMIT), leasing(&server, 300)).await;
-    assert_eq!(admitted(&holder, &post("a"), 1).await, 1);
-    server.command(&["FLUSHALL"]);
-    // It is the same day, and so its number is the same.
-    let other = limiter(policy(LIMIT, LIMIT), leasing(&server, 1)).await;
-    assert_eq!(admitted(&other, &post("b"), 500).await, 500);
-    holder.close(at(0)).await;
-    let decision = other.peek(&post("b"), at(0)).await;
-    let left = decision.quota().and_then(|quota| quota.daily_left);
-    assert_eq!(left, Some(LIMIT - 501));
+    let runtime = || {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_all().build().expect("a runtime")
+    };
+    // One whose process stands still meanwhile: nothing of it runs unless it is asked.
+    let (still, running) = (runtime(), runtime());
+    for closes in [true, false] {
+        let holder = still.block_on(limiter(policy(LIMIT, LIMIT), leasing(&server, 300)));
+        assert_eq!(still.block_on(admitted(&holder, &post("a"), 1)), 1);
+        server.command(&["FLUSHALL"]);
+        // It is the same day, and so its number is the same.
+        let other = running.block_on(limiter(policy(LIMIT, LIMIT), leasing(&server, 1)));
+        assert_eq!(running.block_on(admitted(&other, &post("b"), 500)), 500);
+        let asked = if closes {
+            still.block_on(holder.close(at(0)));
+            0
+        } else {
+            still.block_on(admitted(&holder, &post("a"), 1))
+        };
+        drop(holder);
+        let decision = running.block_on(other.peek(&post("b"), at(0)));
+        let left = decision.quota().and_then(|quota| quota.daily_left);
+        // A tenth of what the day has left by then.
+        let ahead = 249 * u32::from(!closes);
+        assert_eq!(
+            left,
+            Some(LIMIT - 501 - u32::try_from(asked).unwrap() - ahead)
+        );
+        server.command(&["FLUSHALL"]);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -3,6 +3,7 @@
 //! Without a `redis-server` on the machine they pass and say so, unless `LIMITER_REDIS_REQUIRED`
 //! is set; `./ci.sh redis` installs one and sets it.
 
+mod checkup;
 mod cluster;
 mod differential;
 mod faults;

@@ -173,7 +173,9 @@ async fn a_lease_takes_at_most_a_tenth_of_what_is_left() {
     let greedy = limiter(policy(40, 40), patient(&server.url()).lease(lease(100))).await;
     assert_eq!(admitted(&greedy, &post("a"), 1).await, 1);
     let other = limiter(policy(40, 40), patient(&server.url())).await;
-    assert_eq!(admitted(&other, &post("a"), 40).await, 40 - 1 - 3);
+    // What is held may have ended by now, and gone back.
+    let rest = admitted(&other, &post("a"), 40).await;
+    assert!((40 - 1 - 3..=40 - 1).contains(&rest), "{rest}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

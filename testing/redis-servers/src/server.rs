@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 /// The rule for the user under which limiters connect: the commands they need, their keys alone.
 pub const LIMITER_ACL: &str = "~limiter:* resetchannels -@all \
-    +evalsha +eval +mget +get +set +del +pttl +time +ping +role +asking +cluster|slots";
+    +evalsha +eval +mget +get +set +del +pttl +time +ping +role +asking +cluster|slots +info";
 
 /// How a server differs from the plain one.
 #[derive(Clone, Debug, Default)]

@@ -112,7 +112,7 @@ impl Metrics {
             limiter.sample_statistics(&limits.statistics());
             #[cfg(feature = "redis")]
             if let (Some(store), Some(shared)) = (&self.0.store, limits.store()) {
-                store.set(&shared.store_statistics());
+                store.set(&shared.store_statistics(), &shared.warnings());
             }
         } else if let Ok(now) = limits.clock.now() {
             let now = now.with_floor(limits.limiter.policy().utc_floor());

@@ -16,10 +16,17 @@ pub struct StoreArgs {
     #[arg(
         long,
         value_name = "URL",
+        env = "GATEWAY_STORE",
+        hide_env_values = true,
         requires = "store_key",
         conflicts_with = "state"
     )]
     pub store: Option<String>,
+
+    /// A file with the password for the store; a password in --store's URL can be read by every user
+    /// of this machine, unless the URL is in the environment
+    #[arg(long, value_name = "FILE", requires = "store")]
+    pub store_password_file: Option<PathBuf>,
 
     /// A file of 16 random bytes, the same for all gateways on a store
     #[arg(long, value_name = "FILE", requires = "store")]
@@ -59,13 +66,27 @@ impl StoreArgs {
         let config = RedisConfig::from_url(url).map_err(StartError::Store)?;
         let bytes = <[u8; 16]>::try_from(read(key)?);
         let bytes = bytes.map_err(|_| wrong(key, "a key has exactly 16 bytes"))?;
-        let config = self.certificates(config)?;
+        let config = self.password(self.certificates(config)?)?;
         Ok(Some(StoreSettings {
             config: config
                 .on_store_failure(self.on_store_failure)
                 .lease(self.store_leases),
             key: HashKey::new(bytes),
         }))
+    }
+
+    fn password(&self, config: RedisConfig) -> Result<RedisConfig, StartError> {
+        let Some(file) = &self.store_password_file else {
+            return Ok(config);
+        };
+        let password = String::from_utf8(read(file)?);
+        let password = password.map_err(|_| wrong(file, "a password is text in UTF-8"))?;
+        // An editor ends a file with a line break, which no password contains.
+        let password = password.trim_end_matches(['\r', '\n']);
+        if password.is_empty() || password.contains('\n') {
+            return Err(wrong(file, "a password is one line"));
+        }
+        Ok(config.password(password))
     }
 
     fn certificates(&self, mut config: RedisConfig) -> Result<RedisConfig, StartError> {
