@@ -282,3 +282,104 @@ const LONGEST_AGAIN: Duration = Duration::from_secs(5);
 const CALM: Duration = Duration::from_secs(10);
 const MINUTE: Duration = Duration::from_secs(60);
 const MOST_RECENT: usize = 255;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::redis::registry::KeyNames;
+
+    fn keys() -> Arc<Keys> {
+        let names = KeyNames {
+            prefix: "limiter".to_owned(),
+            calendar_per_user: false,
+        };
+        Arc::new(names.of_nobody())
+    }
+
+    /// Slots that are due, none if something is due later.
+    fn due(outage: &Outage, now: Instant) -> Option<Vec<u16>> {
+        match outage.due(now) {
+            Due::Now(due) => Some(due.into_iter().map(|(slot, _)| slot).collect()),
+            Due::At(_) => Some(Vec::new()),
+            Due::Nothing => None,
+        }
+    }
+
+    #[test]
+    fn a_store_that_fails_again_at_once_is_looked_at_ever_more_seldom() {
+        let (outage, keys) = (Outage::new(1), keys());
+        let mut now = Instant::now();
+        let mut outages = 0;
+        for pause_ms in [0, 50, 100, 200, 400, 800, 1_600, 3_200, 5_000, 5_000] {
+            assert!(outage.fail(0, &keys, now).outage);
+            outages += 1;
+            let pause = Duration::from_millis(pause_ms);
+            if pause_ms > 0 {
+                let before = now + pause - Duration::from_millis(1);
+                assert_eq!(due(&outage, before), Some(vec![]), "{pause_ms}");
+            }
+            now += pause;
+            assert_eq!(due(&outage, now), Some(vec![0]), "{pause_ms}");
+            assert!(outage.end(0, now));
+        }
+        assert_eq!((outage.count(), outage.recent(now)), (outages, 10));
+        assert_eq!(outage.recent(now + MINUTE), 0);
+        // Once it has worked for a while, it is looked at as soon as it fails.
+        now += CALM;
+        outage.fail(0, &keys, now);
+        assert_eq!(due(&outage, now), Some(vec![0]));
+    }
+
+    #[test]
+    fn a_store_that_stays_gone_is_looked_at_once_a_second() {
+        let (outage, keys) = (Outage::new(1), keys());
+        let mut now = Instant::now();
+        outage.fail(0, &keys, now);
+        for pause_ms in [50, 100, 200, 400, 800, 1_000, 1_000] {
+            outage.put_off(0, now);
+            now += Duration::from_millis(pause_ms);
+            assert_eq!(due(&outage, now), Some(vec![0]), "{pause_ms}");
+        }
+    }
+
+    #[test]
+    fn an_outage_begins_with_the_first_slot_and_ends_with_the_last() {
+        let (outage, keys, now) = (Outage::new(8), keys(), Instant::now());
+        let began = |outage, watch| Began { outage, watch };
+        assert_eq!(outage.fail(3, &keys, now), began(true, true));
+        assert_eq!(outage.fail(5, &keys, now), began(false, false));
+        assert_eq!(outage.fail(5, &keys, now), began(false, false));
+        assert_eq!(due(&outage, now), Some(vec![3, 5]));
+        assert_eq!(outage.per_mille(), 250);
+        assert!(!outage.end(5, now) && !outage.lasts(5) && outage.lasts(3));
+        assert!(outage.end(3, now) && !outage.lasts_somewhere());
+        assert!(!outage.end(3, now), "it had ended");
+        assert_eq!(due(&outage, now), None);
+        assert_eq!(outage.fail(3, &keys, now), began(true, true));
+        assert_eq!(outage.count(), 2);
+    }
+
+    #[test]
+    fn the_slots_of_a_node_that_fails_need_not_fail_one_by_one() {
+        let (outage, keys, now) = (Outage::new(8), keys(), Instant::now());
+        outage.fail(1, &keys, now);
+        outage.fail(6, &keys, now);
+        outage.mark_nodes(vec![(0, 3)], &[]);
+        let fails = || {
+            (0..8)
+                .filter(|slot| outage.lasts(*slot))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(fails(), [0, 1, 2, 3, 6]);
+        // Another node is looked at alone; what is known of the first stands.
+        outage.mark_nodes(vec![(6, 7)], &[(0, 3)]);
+        assert_eq!(fails(), [0, 1, 2, 3, 6, 7]);
+        // Both answer; the slots that failed by themselves are looked at one by one.
+        outage.mark_nodes(vec![], &[]);
+        assert_eq!(fails(), [1, 6]);
+        outage.mark_nodes(vec![(0, 3)], &[]);
+        outage.end(1, now);
+        outage.end(6, now);
+        assert_eq!(fails(), [0; 0]);
+    }
+}

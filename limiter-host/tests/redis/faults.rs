@@ -243,7 +243,9 @@ async fn an_instance_decides_with_its_share_until_the_store_is_back_and_each_swi
         .on_store_failure(OnStoreFailure::Local { instances })
         .on_switch(move |switch| {
             let is_back = matches!(switch, Switch::Back);
-            switches.lock().expect("no panic").push(is_back);
+            if is_back || matches!(switch, Switch::Lost(_)) {
+                switches.lock().expect("no panic").push(is_back);
+            }
         });
     let limiter = limiter(policy(10, 99), config).await;
     assert_eq!(admitted(&limiter, &get("a"), 2).await, 2);
