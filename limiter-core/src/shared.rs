@@ -267,7 +267,7 @@ impl core::error::Error for SharedError {}
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum StartError {
-    /// It was started before, and goes on with the policy and clock that it has.
+    /// It was started before, and keeps the policy and the clock that it has.
     Started,
     /// It was in use by the very context that asked for it.
     Busy,

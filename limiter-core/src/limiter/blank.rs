@@ -9,7 +9,7 @@ use crate::time::UnixTime;
 /// A limiter that can begin as zeros, in `.bss`, and be given what it needs at the start.
 /// [`Shared::new`](crate::Shared::new) takes one; nothing else has a use for it.
 pub trait Blank: Sized + sealed::Sealed {
-    /// What [`Blank::start`] takes.
+    /// The argument of [`Blank::start`].
     type Setup;
 
     /// The limiter before its start. It decides nothing.

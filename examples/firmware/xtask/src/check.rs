@@ -10,7 +10,7 @@ use crate::{
     log,
     machine::{self, MACHINES, Machine},
     qemu::{Emulator, Options, Outcome},
-    workspace,
+    readme, workspace,
 };
 
 /// Checks so far.
@@ -49,8 +49,11 @@ impl Tally {
 
 /// Tests and lints what runs on the host, and lints the images as they are for each machine.
 pub(crate) fn sources(tally: &mut Tally) -> Result<()> {
+    progress("test on the host");
     tally.count("tests on the host", &compile::test());
+    progress("lint");
     tally.count("lints of the runner", &compile::lint_runner());
+    tally.count("the README's firmware builds", &readme::build());
     let images = image::discover(&workspace())?;
     for machine in &MACHINES {
         let fitting: Vec<&Image> = images.iter().filter(|image| image.fits(machine)).collect();
@@ -81,11 +84,19 @@ pub(crate) fn run(names: &[&str], bless: bool, tally: &mut Tally) -> Result<()> 
             .copied()
             .filter(|image| image.fits(machine))
             .collect();
+        if !fitting.is_empty() {
+            progress(&format!(
+                "build {} images for {}",
+                fitting.len(),
+                machine.target
+            ));
+        }
         compile::build(&fitting, machine, Profile::Small)?;
     }
     for image in wanted {
         let mut said = Vec::new();
         for machine in image.machines() {
+            progress(&format!("run {} on {}", image.name, machine.name));
             let result = said_by(image, machine, Profile::Small).and_then(|text| {
                 if !bless {
                     expect::compare(image, machine, &text)?;
@@ -100,6 +111,13 @@ pub(crate) fn run(names: &[&str], bless: bool, tally: &mut Tally) -> Result<()> 
         }
     }
     Ok(())
+}
+
+/// Says what takes the next seconds, or minutes.
+pub(crate) fn progress(what: &str) {
+    println!("…       {what}");
+    // Nothing depends on it.
+    let _ = std::io::stdout().flush();
 }
 
 /// Runs one image, checks how it ended, and returns what it said.

@@ -23,6 +23,7 @@ mod machine;
 mod measure;
 mod profile;
 mod qemu;
+mod readme;
 mod table;
 mod wear;
 
@@ -44,6 +45,7 @@ cargo xtask measure [--bless]       sizes, symbols, stack, instructions: report,
 cargo xtask ci                      tests, lints, and both, with one sum at the end
 cargo xtask profile [MACHINE…]      where the instructions of each measured case go, by function of the source
 cargo xtask wear [--bless]          how fast the limiter's state wears a flash out, for the README; --bless writes it there
+cargo xtask readme                  build the firmware that the README shows, from its text
 cargo xtask exec ELF                run one image that is built (`cargo run --target …` calls this)
 ";
 
@@ -74,6 +76,7 @@ fn start() -> Result<ExitCode> {
         ["run", names @ ..] => check::run(names, bless, &mut tally)?,
         ["measure"] => measure::run(bless, &mut tally)?,
         ["wear"] => wear::run(bless, &mut tally)?,
+        ["readme"] => tally.count("the README's firmware builds", &readme::build()),
         ["ci"] if !bless => {
             check::sources(&mut tally)?;
             check::run(&[], false, &mut tally)?;

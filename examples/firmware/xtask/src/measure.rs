@@ -22,6 +22,7 @@ pub(crate) fn run(bless: bool, tally: &mut Tally) -> Result<()> {
     let mut figures = Figures::default();
     let mut symbols = Map::new();
     for machine in &MACHINES {
+        check::progress(&format!("build and measure for {}", machine.target));
         let elves = read_elves(&images, machine)?;
         for image in images.iter().filter(|image| image.fits(machine)) {
             if let Some(elf) = elves.get(image.name.as_str()) {

@@ -7,7 +7,7 @@ mod answer;
 mod expected;
 mod frames;
 
-use std::{collections::VecDeque, iter};
+use std::{collections::VecDeque, iter, sync::Once};
 
 use anyhow::{Context as _, Result, ensure};
 
@@ -74,7 +74,11 @@ impl Talk<'_> {
             .answer_to_a_frame()
             .with_context(|| format!("after {frame:?}"))?;
         self.sent_bytes -= frame.bytes.len();
-        self.expected.check(&frame, &answer)
+        self.expected.check(&frame, &answer)?;
+        if !answer.headers.is_empty() {
+            SHOW.call_once(|| show(&frame, &answer));
+        }
+        Ok(())
     }
 
     fn answer_to_a_frame(&mut self) -> Result<Answer> {
@@ -133,6 +137,19 @@ impl Talk<'_> {
     }
 }
 
+/// Prints one exchange, so that a person sees what is said.
+fn show(frame: &Frame, answer: &Answer) {
+    println!(
+        "        > {}",
+        String::from_utf8_lossy(&frame.bytes).trim_end()
+    );
+    for line in iter::once(&answer.head).chain(&answer.headers) {
+        println!("        < {line}");
+    }
+}
+
+/// One exchange is enough for all machines.
+static SHOW: Once = Once::new();
 const FRAMES: usize = 2000;
 /// Less than the device's ring of 256 bytes: sent and not answered.
 const AHEAD_BYTES: usize = 200;
