@@ -13,7 +13,7 @@ fuzz_target!(|data: &[u8]| {
     let mut sealed = data.to_vec();
     if sealed.len() >= 76 {
         sealed[..4].copy_from_slice(b"LIMI");
-        sealed[4] = 1;
+        sealed[4] = 2;
         sealed[24..32].copy_from_slice(&KEY.check_value().to_le_bytes());
         let end = sealed.len() - 4;
         let number = [32, 33, 34, 35].map(|at| sealed[at]);

@@ -31,14 +31,21 @@ pub struct Reserve {
     pub early: u32,
     /// What happens beyond the bound while writes fail.
     pub on_failed_write: OnFailedWrite,
+    /// A block that began, or was lifted, makes a write due at once, but not within this many
+    /// milliseconds of the write before: so a power cut that comes later lifts no block, and clients
+    /// that earn blocks wear the storage no faster than that. For
+    /// [`ReservedIn`](crate::ReservedIn); on a host `Durable::save` asks for such a write.
+    pub block_write_ms: u32,
 }
 
 impl Reserve {
-    /// 100 permits ahead, a write when all are used, refusals while writes fail.
+    /// 100 permits ahead, a write when all are used, refusals while writes fail, and for blocks at
+    /// most one write in 10 s.
     pub const DEFAULT: Self = Self {
         ahead: HUNDRED,
         early: 0,
         on_failed_write: OnFailedWrite::Refuse,
+        block_write_ms: 10_000,
     };
 
     /// What is left of a reserve when an image that is written anyway should renew it: half of it,

@@ -6,7 +6,14 @@
 //! [`LimiterIn::restore`](crate::LimiterIn::restore) are the way to use it for a limiter;
 //! [`ReservedIn`](crate::ReservedIn) says when an image has to be written.
 //!
-//! # The format, version 1.0
+//! # What an image is safe from
+//!
+//! The checksum is a CRC: it tells accidents, a torn or damaged image, from a whole one. It is no MAC.
+//! A person or program that can write the storage can write an image with other counts and a right
+//! checksum, or put an older image back; the check value tells which key the ids were made under, and
+//! proves nothing else. Storage that others can write needs protection of its own.
+//!
+//! # The format, version 2.0
 //!
 //! All numbers are little-endian. The size is fixed by the two capacities: [`size`]. What is not
 //! used is 0.
@@ -14,7 +21,7 @@
 //! | at | bytes | holds |
 //! |---|---|---|
 //! | 0 | 4 | `LIMI` |
-//! | 4 | 1 | major version, 1: a reader refuses any other |
+//! | 4 | 1 | major version, 2: a reader refuses any other |
 //! | 5 | 1 | minor version, 0: a reader skips what a newer one appended to header and records, or put before the end |
 //! | 6 | 2 | bytes of the header, *H* = 68 |
 //! | 8 | 4 | bytes of the image, the checksum included |
@@ -65,13 +72,13 @@
 //!     row.iter().map(|byte| format!("{byte:02x}")).collect()
 //! }).collect();
 //! assert_eq!(rows, [
-//!     "4c494d49010044006c00000001000000", // LIMI, 1.0, 68, 108 bytes, one user,
+//!     "4c494d49020044006c00000001000000", // LIMI, 2.0, 68, 108 bytes, one user,
 //!     "01000000100010008877665544332211", // one token, 16, 16, the key's check value,
 //!     "0700000000000000204e000002000000", // number 7, day 20 000, 2 refills,
 //!     "e803000000000000ffffffffffffffff", // 1 s ago, 1 ms past,
 //!     "03000000aa0000000000000003000000", // fed and advanced; the user's id, 3 used,
 //!     "00000000000000000000000000000000", // no strikes; nobody is blocked,
-//!     "0000000007000000b9895df7",         // number 7, the checksum
+//!     "00000000070000001ec2fd69",         // number 7, the checksum
 //! ]);
 //! # Ok::<(), snapshot::EncodeError>(())
 //! ```
@@ -184,7 +191,7 @@ const fn at_most(rows: usize) -> usize {
 }
 
 const MAGIC: [u8; 4] = *b"LIMI";
-const MAJOR: u8 = 1;
+const MAJOR: u8 = 2;
 const MINOR: u8 = 0;
 /// Bytes of a header.
 const HEADER: usize = 68;

@@ -199,6 +199,7 @@ impl Args {
                     // As many are spent while an image is being written, or fewer.
                     early: self.state_ahead / 4,
                     on_failed_write: self.on_failed_write,
+                    ..Reserve::DEFAULT
                 },
                 off_time: self.off_time,
                 on_lost_state: self.on_lost_state,

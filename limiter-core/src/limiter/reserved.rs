@@ -14,7 +14,7 @@ use crate::daily::DailyRule;
 use crate::decision::{Decision, Reason};
 use crate::math;
 use crate::policy::Policy;
-use crate::request::{Origin, Request};
+use crate::request::{Kind, Origin, Request};
 use crate::reserve::{Bound, OnFailedWrite, Reserve};
 use crate::rules;
 use crate::snapshot::{EncodeError, Image, RestoreError, drafted_users};
@@ -96,6 +96,11 @@ pub struct ReservedIn<T, U, B> {
     has_failed: bool,
     /// The UTC day and the refills of the image that is stored.
     stored_day: (Option<u32>, u32),
+    /// The number of the last draft when a block last began or was lifted that no stored image
+    /// holds yet.
+    block_after: Option<u64>,
+    /// The moment of the last draft.
+    drafted_at: Option<Instant>,
     counts: ReserveCounts,
 }
 
@@ -112,6 +117,8 @@ impl<const TOKENS: usize, const USERS: usize> Reserved<TOKENS, USERS> {
             failures: 0,
             has_failed: false,
             stored_day: NOTHING,
+            block_after: None,
+            drafted_at: None,
             counts: ReserveCounts::ZERO,
         }
     }
@@ -137,6 +144,8 @@ where
             failures: 0,
             has_failed: false,
             stored_day: NOTHING,
+            block_after: None,
+            drafted_at: None,
             counts: ReserveCounts::ZERO,
         }
     }
@@ -211,6 +220,7 @@ where
                     record.reserved_to(reach, &policy.daily, refills)
                 })?;
         self.number = number;
+        self.drafted_at = Some(now);
         Ok(Draft {
             buffer,
             length,
@@ -225,6 +235,9 @@ where
         self.counts.stored = self.counts.stored.wrapping_add(1);
         self.has_failed = false;
         self.stored_day = draft.day;
+        if self.block_after.is_some_and(|number| draft.number > number) {
+            self.block_after = None;
+        }
         if draft.number > self.settled {
             self.raise(&draft);
             self.settle_drafts(draft.number);
@@ -251,6 +264,18 @@ where
             for bound in self.bounds.as_mut() {
                 *bound = bound.without_drafts();
             }
+        }
+    }
+
+    /// A write that is due though no request asks for it: for a block that began or was lifted soon
+    /// after the write before ([`Reserve::block_write_ms`]). A decision mentions it too, so it takes
+    /// a look of its own, once a second or so, only where requests may stay away. *O*(1).
+    #[must_use]
+    pub fn due(&self, now: Instant) -> Option<WriteDue> {
+        if self.is_block_due(now) {
+            Some(self.write_due())
+        } else {
+            None
         }
     }
 
@@ -283,7 +308,9 @@ where
     /// # Errors
     ///
     /// [`RestoreError`]; nothing is changed. If storage held something and no whole image was
-    /// found, call [`ReservedIn::lose_state`]; [`RestoreError::Blank`] alone is a new device.
+    /// found, call [`ReservedIn::lose_state`]. A new device is one whose every place is
+    /// [`RestoreError::Blank`], or where the caller knows that nothing was ever stored (no file is
+    /// there) and does not call this at all.
     pub fn restore(
         &mut self,
         key: &HashKey,
@@ -387,22 +414,49 @@ where
             let due = place.filter(|&place| self.is_low(place));
             return Verdict::Decided {
                 decision,
-                due: due.map(|_| self.due()),
+                due: due.map(|_| self.write_due()),
             };
         }
         if let Some(place) = place {
             match self.reserve_for(place, request, now, ask) {
                 Covered::Yes => {}
-                Covered::AfterWrite => return Verdict::WriteFirst(self.due()),
+                Covered::AfterWrite => return Verdict::WriteFirst(self.write_due()),
                 Covered::Never => return self.refuse_unstored(request),
             }
         }
         let decision = self.limiter.check(request, now);
+        if self.begins_block(request, &decision) {
+            self.note_block();
+        }
         let is_due = place.is_some_and(|place| self.is_low(place));
+        let is_due = is_due || self.is_block_due(now.monotonic());
         Verdict::Decided {
             decision,
-            due: if is_due { Some(self.due()) } else { None },
+            due: if is_due { Some(self.write_due()) } else { None },
         }
+    }
+
+    /// Whether the refusal was the offence that starts a block (B2): a token that is blocked already
+    /// is refused for that reason.
+    fn begins_block(&self, request: &Request, decision: &Decision) -> bool {
+        let is_offence = matches!(decision.reason(), Some(Reason::Window | Reason::Daily));
+        is_offence
+            && request
+                .token
+                .and_then(|token| self.limiter.row(token))
+                .is_some_and(|row| row.terms().kind() == Kind::ApiToken && row.abuse.is_blocked())
+    }
+
+    const fn note_block(&mut self) {
+        self.block_after = Some(self.number);
+    }
+
+    /// Whether a block is to be stored now. A clock that was set back makes nothing wait.
+    fn is_block_due(&self, now: Instant) -> bool {
+        self.block_after.is_some()
+            && self.drafted_at.is_none_or(|at| {
+                now < at || now.saturating_since(at) >= u64::from(self.reserve.block_write_ms)
+            })
     }
 
     fn refuse_unstored(&mut self, request: &Request) -> Verdict {
@@ -465,7 +519,7 @@ where
         !limiter.calendar.is_lost() && bound.is_low(&limiter.policy.daily, &self.reserve, used)
     }
 
-    fn due(&self) -> WriteDue {
+    fn write_due(&self) -> WriteDue {
         WriteDue {
             bytes: self.limiter.snapshot_size(),
         }

@@ -1,5 +1,6 @@
 //! Why an image could not be written, or is not believed.
 
+use super::MAJOR;
 use core::fmt;
 
 /// Why no image was written.
@@ -34,7 +35,9 @@ impl core::error::Error for EncodeError {}
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum RestoreError {
-    /// There is nothing, or erased flash: every byte is 0xff. The only error of a new device (R5).
+    /// Erased storage: room for an image at least, and every byte is 0xff, or every byte is 0. The only
+    /// error of a new device (R5). No bytes at all are [`RestoreError::Truncated`]: whether nothing
+    /// was ever stored, or a file was emptied, is for the caller to know.
     Blank,
     /// It ends too early.
     Truncated {
@@ -81,7 +84,7 @@ impl fmt::Display for RestoreError {
             }
             Self::NoImage => f.write_str("it does not begin like an image"),
             Self::Version { major, minor } => {
-                write!(f, "the image has version {major}.{minor}, not 1")
+                write!(f, "the image has version {major}.{minor}, not {MAJOR}")
             }
             Self::Torn => f.write_str("the image is torn: it begins and ends as different ones"),
             Self::Corrupt => f.write_str("the image is corrupt"),

@@ -3,7 +3,7 @@
 use super::bytes::Reader;
 use super::crc::crc32;
 use super::{
-    BlockRecord, END, HEADER, Header, LOST, MAGIC, MAJOR, MAX_ROWS, MINOR, PACED, RECORD,
+    BlockRecord, END, FRAME, HEADER, Header, LOST, MAGIC, MAJOR, MAX_ROWS, MINOR, PACED, RECORD,
     RestoreError, STARTED, UNKNOWN_DAY, UserRecord,
 };
 use crate::calendar::SavedCalendar;
@@ -40,7 +40,7 @@ impl<'a> Image<'a> {
     ///
     /// [`RestoreError`], but for its last three, which are about a limiter.
     pub fn verify(bytes: &'a [u8], key: &HashKey) -> Result<Self, RestoreError> {
-        if bytes.iter().all(|&byte| byte == ERASED) {
+        if is_erased(bytes) {
             return Err(RestoreError::Blank);
         }
         let frame = Frame::read(bytes)?;
@@ -282,5 +282,8 @@ fn block(record: Record) -> Option<BlockRecord> {
     })
 }
 
-/// What flash holds after it was erased.
-const ERASED: u8 = 0xff;
+/// Whether storage was erased: room for an image at least, and nothing but what an erasure leaves.
+fn is_erased(bytes: &[u8]) -> bool {
+    let all = |erased| bytes.iter().all(|&byte| byte == erased);
+    bytes.len() >= FRAME && (all(0xff) || all(0))
+}

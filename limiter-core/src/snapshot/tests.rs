@@ -111,7 +111,16 @@ fn refuses_every_image_with_one_bit_flipped() {
 #[test]
 fn refuses_every_image_that_ends_too_early() {
     let bytes = image();
-    assert_eq!(error(&[]), Some(RestoreError::Blank));
+    // Was taken for a new device, though a file that was emptied is none.
+    let (needed, found) = (68, 0);
+    assert_eq!(error(&[]), Some(RestoreError::Truncated { needed, found }));
+    for erased in [0xff, 0] {
+        assert_eq!(error(&[erased; 76]), Some(RestoreError::Blank));
+        assert_ne!(error(&[erased; 75]), Some(RestoreError::Blank), "too short");
+    }
+    let mut nearly = [0; 76];
+    nearly[75] = 0xff;
+    assert_eq!(error(&nearly), Some(RestoreError::NoImage));
     for found in 1..bytes.len() {
         let needed = if found < 12 { 68 } else { bytes.len() };
         let truncated = RestoreError::Truncated { needed, found };
@@ -179,13 +188,13 @@ fn skips_what_a_newer_minor_version_appended() {
 
 #[test]
 fn refuses_another_major_version_whatever_follows() {
-    for major in [0, 2, 255] {
+    for major in [0, 1, 255] {
         let version = RestoreError::Version { major, minor: 0 };
         assert_eq!(error(&resealed(4, &[major])), Some(version));
     }
     assert_eq!(
-        error(b"LIMI\x02\x09"),
-        Some(RestoreError::Version { major: 2, minor: 9 })
+        error(b"LIMI\x03\x09"),
+        Some(RestoreError::Version { major: 3, minor: 9 })
     );
 }
 
@@ -251,7 +260,7 @@ fn an_error_says_what_is_wrong() {
         (RestoreError::NoImage, "it does not begin like an image"),
         (
             RestoreError::Version { major: 2, minor: 1 },
-            "the image has version 2.1, not 1",
+            "the image has version 2.1, not 2",
         ),
         (
             RestoreError::Torn,
@@ -322,9 +331,9 @@ fn reads_the_images_of_every_version() {
     }
     read.sort();
     let wanted = [
-        std::format!("1.0-day: {:?} {:?} {:?}", header(2, 3), USERS, [BLOCK]),
-        std::format!("1.0-lost: {:?} [] []", lost()),
-        std::format!("1.0-new: {:?} [] []", new()),
+        std::format!("2.0-day: {:?} {:?} {:?}", header(2, 3), USERS, [BLOCK]),
+        std::format!("2.0-lost: {:?} [] []", lost()),
+        std::format!("2.0-new: {:?} [] []", new()),
     ];
     assert_eq!(read, wanted);
 }
@@ -361,7 +370,7 @@ proptest! {
         prop_assert!(Image::verify(&bytes, &key()).is_err());
         // Nor with a beginning that is right.
         if let Some(head) = bytes.get_mut(..8) {
-            head.copy_from_slice(b"LIMI\x01\x00\x44\x00");
+            head.copy_from_slice(b"LIMI\x02\x00\x44\x00");
             prop_assert!(Image::verify(&bytes, &key()).is_err());
         }
     }

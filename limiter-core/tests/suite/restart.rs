@@ -149,9 +149,16 @@ fn r1_what_is_refused_changes_nothing() {
     let mut corrupt = image.clone();
     corrupt[70] ^= 1;
     let mut other = image.clone();
-    other[4] = 2;
+    other[4] = 3;
     let refusals = [
-        (vec![], RestoreError::Blank),
+        (
+            vec![],
+            RestoreError::Truncated {
+                needed: 68,
+                found: 0,
+            },
+        ),
+        (vec![0; 999], RestoreError::Blank),
         (vec![0xff; 999], RestoreError::Blank),
         (
             image[..40].to_vec(),
@@ -167,10 +174,10 @@ fn r1_what_is_refused_changes_nothing() {
                 found: 5,
             },
         ),
-        (vec![0; 300], RestoreError::NoImage),
+        (vec![1; 300], RestoreError::NoImage),
         (torn, RestoreError::Torn),
         (corrupt, RestoreError::Corrupt),
-        (other, RestoreError::Version { major: 2, minor: 0 }),
+        (other, RestoreError::Version { major: 3, minor: 0 }),
     ];
     for (image, error) in refusals {
         let mut after = Device::new(policy());

@@ -37,6 +37,7 @@ fn reserve(ahead: u32, on_failed_write: OnFailedWrite) -> Options {
             ahead: ahead.try_into().unwrap(),
             early: 0,
             on_failed_write,
+            ..Reserve::DEFAULT
         },
         ..Options::default()
     }
@@ -241,7 +242,7 @@ fn a_broken_generation_is_passed_over_with_a_warning() {
     assert_eq!(
         warning.to_string(),
         format!(
-            "{}: the image has version 44.32, not 1; going on from image 1: if the other one was \
+            "{}: the image has version 44.32, not 2; going on from image 1: if the other one was \
              newer, each user may get up to 10 permits a second time, or what waited for one write",
             folder.image(1).display()
         )

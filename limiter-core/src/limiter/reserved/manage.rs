@@ -70,13 +70,16 @@ where
         self.limiter.revoke(token, now)
     }
 
-    /// Ends a token's block; see [`LimiterIn::unblock`].
+    /// Ends a token's block; see [`LimiterIn::unblock`]. That makes a write due, as a block that
+    /// begins does.
     ///
     /// # Errors
     ///
     /// [`UpdateError::UnknownToken`].
     pub fn unblock(&mut self, token: TokenId) -> Result<(), UpdateError> {
-        self.limiter.unblock(token)
+        self.limiter.unblock(token)?;
+        self.note_block();
+        Ok(())
     }
 
     /// Puts another policy in force; see [`LimiterIn::set_policy`]. What was reserved stays so.
