@@ -270,11 +270,16 @@ async fn the_servers_clock_decides_however_the_instances_are_set() {
 
 #[test]
 fn the_user_that_the_readme_has_for_the_store_is_the_one_that_is_tested() {
-    let readme = include_str!("../../../README.md");
-    assert!(readme.contains(&format!(
+    let line = format!(
         "user limiter on >PASSWORD {}\n",
         limiter_redis_servers::LIMITER_ACL
-    )));
+    );
+    for page in [
+        include_str!("../../../README.md"),
+        include_str!("../../../docs/redis.md"),
+    ] {
+        assert!(page.contains(&line), "{line}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
