@@ -182,7 +182,7 @@ impl RedisLimiter {
             }
             _ => None,
         };
-        let nobody = Arc::new(names.of_nobody());
+        let spare = Arc::new(names.of_nobody());
         let inner = Arc::new(Inner {
             link,
             outage: Arc::new(Outage::new(if names.calendar_per_user { SLOTS } else { 1 })),
@@ -200,12 +200,12 @@ impl RedisLimiter {
             time: config.time,
             on_store_failure: config.on_store_failure,
             on_switch: config.on_switch,
-            calendar_key: nobody.calendar.clone(),
+            calendar_key: spare.calendar.clone(),
             registry: RwLock::new(Registry::new(policy, names, config.capacity)),
             counts: std::array::from_fn(|_| AtomicU64::new(0)),
         });
-        if let Err(error) = inner.try_to_return(&nobody).await {
-            inner.failed(&nobody, &error);
+        if let Err(error) = inner.try_to_return(&spare).await {
+            inner.failed(&spare, &error);
         }
         if inner.time == StoreTime::Server {
             tokio::spawn(checkup::check_up_every_minute(Arc::downgrade(&inner)));
@@ -374,7 +374,8 @@ impl RedisLimiter {
         }
     }
 
-    /// How the store is set up so that limits may not hold, as a look at it every minute found.
+    /// Returns the settings of the store under which limits may not hold, as found within the last
+    /// minute.
     #[must_use]
     pub fn warnings(&self) -> Vec<StoreWarning> {
         self.inner.checkup.warnings()
@@ -400,7 +401,7 @@ impl RedisLimiter {
     }
 
     /// The calendar's UTC day, `None` before the first, and the number of its accounting day, which
-    /// grows by one with each. In a cluster every user has a calendar, and this is nobody's.
+    /// grows by one with each. In a cluster every user has a calendar, and this one is no user's.
     ///
     /// # Errors
     ///
@@ -428,15 +429,15 @@ pub struct StoreStatistics {
     pub outages: u64,
     /// Whether all of the store can be used now, as far as is known.
     pub available: bool,
-    /// How many outages began within the last minute, at most 255: a store that fails again and
-    /// again may be available whenever somebody looks.
+    /// Outages that began within the last minute, at most 255: a store that fails again and again may
+    /// be available at each look.
     pub recent_outages: u32,
     /// The share of the store that cannot be used, in thousandths of a cluster's slots.
     pub unavailable_per_mille: u32,
     /// Requests that were refused because the record of their token or user cannot be read.
     pub unreadable: u64,
-    /// How often the store had other counts than before: it was emptied, or the calendar's record was
-    /// lost. Not told of a cluster.
+    /// Times that the store had other counts than before: it was emptied, or the calendar's record
+    /// was lost. Always 0 for a cluster.
     pub emptied: u64,
     /// Scripts that were asked for.
     pub round_trips: u64,
@@ -446,7 +447,7 @@ pub struct StoreStatistics {
     pub admitted_ahead: u64,
     /// Permits held ahead of need that are gone, at most: a round trip that took them along failed.
     pub lost_permits: u64,
-    /// How often permits were held ahead and not asked for in time, so that they went back.
+    /// Times that permits were held ahead and not used in time, so that they went back.
     pub leases_ended: u64,
     /// Requests that were decided while the store could not be used.
     pub decided_without_store: u64,

@@ -80,7 +80,7 @@ impl fmt::Display for StoreWarning {
     }
 }
 
-/// What the last look found.
+/// The findings of the last look.
 #[derive(Debug, Default)]
 pub(super) struct Checkup {
     warnings: Mutex<Vec<StoreWarning>>,
@@ -119,7 +119,7 @@ impl Checkup {
     }
 }
 
-/// What an answer to `INFO` warns of.
+/// The warnings that follow from an answer to `INFO`.
 fn warnings_of(info: &str) -> Vec<StoreWarning> {
     let fields: BTreeMap<&str, &str> = info
         .lines()
@@ -222,9 +222,9 @@ pub(super) async fn check_up_every_minute(limiter: Weak<Inner>) {
 const EVERY: Duration = Duration::from_secs(60);
 /// After a store did not answer.
 const SOON: Duration = Duration::from_secs(5);
-/// A clock that gains or loses more than that between two looks has stepped,
+/// The difference between two looks from which a clock has stepped,
 const STEP: Duration = Duration::from_millis(500);
-/// beside one part in so many that it may drift or be slewed.
+/// in addition to one part in this many, by which a clock may drift or be slewed.
 const DRIFT: u32 = 1_000;
 
 #[cfg(test)]

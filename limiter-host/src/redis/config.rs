@@ -147,9 +147,9 @@ impl RedisConfig {
     /// token before, or by [`close`](super::RedisLimiter::close); an instance that dies takes it
     /// along.
     ///
-    /// Permits that the store does not know of any more are handed out by nobody: a store that lost
-    /// its counts has all instances wait 300 ms until it hands out new ones, and a connection is used
-    /// 300 ms after it was made. So all instances of a store should be given the same number.
+    /// No instance hands out permits that the store has lost: a store without its counts makes all
+    /// instances wait 300 ms, and a connection is used 300 ms after it was made. Give all instances
+    /// of a store the same number.
     #[must_use]
     pub const fn lease(mut self, permits: NonZeroU32) -> Self {
         self.lease = permits.get();
@@ -158,7 +158,7 @@ impl RedisConfig {
 }
 
 impl RedisConfig {
-    /// How long after it was made a connection is used: at once, unless permits are held ahead.
+    /// The time between making a connection and using it: none, unless permits are held ahead.
     pub(super) const fn settles_in(&self) -> Duration {
         if self.lease > 1 && matches!(self.time, StoreTime::Server) {
             FENCE

@@ -124,7 +124,7 @@ impl Inner {
     ) -> Result<Answer, StoreError> {
         let question = self.question(case, request, now, peek, ahead);
         let mut value = self.send(&question, case).await?;
-        // Where counts were lost just now, the store has everybody wait until it hands out new ones.
+        // Where counts were lost just now, the store makes all requests wait until it hands out new ones.
         for _ in 0..MOST_WAITS {
             let Some(pause) = Reply::wait(&value) else {
                 break;
@@ -135,8 +135,8 @@ impl Inner {
         Answer::read(&value, case, request, self.time)
     }
 
-    /// Asks the script: once more, by a new connection, if the one there was is closed. It may have
-    /// been closed while nobody asked; if it was closed in between, the request may be charged twice.
+    /// Asks the script: once more, on a new connection, if the current one is closed. If it was
+    /// closed after the request was sent, the request may be charged twice.
     async fn send(&self, question: &Question, case: &Case) -> Result<Value, StoreError> {
         let mut shared = self.link.shared().ok_or(StoreError::NotConnected)?;
         self.figures.round_trips.fetch_add(1, Ordering::Relaxed);
@@ -177,7 +177,7 @@ impl Inner {
         }
     }
 
-    /// Whether this instance's requests wait where counts may have been lost just now. In a cluster
+    /// Returns true if this instance's requests wait where counts may have been lost just now. In a cluster
     /// every user's first request would, so there only if permits are held ahead at all.
     pub(super) const fn is_fenced(&self) -> bool {
         matches!(self.time, StoreTime::Server)

@@ -1,9 +1,9 @@
-//! Why the store could not be used, and how much of it that concerns.
+//! Failures of the store, and how much of it each concerns.
 
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 use std::fmt;
 
-/// Why the store could not be used.
+/// A reason why the store could not be used.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum StoreError {
@@ -11,12 +11,12 @@ pub enum StoreError {
     NotConnected,
     /// The server, or the way to it, failed: with this text.
     Failed(RedisError),
-    /// Whoever is at the store's address is not trusted, or does not trust this instance: a
-    /// certificate is missing, or not what it must be.
+    /// The server at the store's address is not trusted, or does not trust this instance: a
+    /// certificate is missing or wrong.
     NotTrusted(RedisError),
-    /// The address asks for TLS, and whoever is there does not answer in it.
+    /// The address asks for TLS, and the server there does not speak it.
     NoTls(RedisError),
-    /// Whoever is at the address, which does not ask for TLS, closed the connection at once.
+    /// The server at the address, which does not ask for TLS, closed the connection at once.
     Closed(RedisError),
     /// The store's user may not run a command or use a key that the limiter needs.
     NotPermitted(RedisError),
@@ -26,7 +26,7 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Whether the store works, and only a record of the request's token or user is wrong.
+    /// Returns true if the store works, and only a record of the request's token or user is wrong.
     pub(super) fn is_of_a_record(&self) -> bool {
         match self {
             Self::Foreign => true,
@@ -40,7 +40,7 @@ impl StoreError {
         }
     }
 
-    /// Whether a node of a cluster does not have the slot that it was asked for.
+    /// Returns true if a node of a cluster does not have the slot that it was asked for.
     pub(super) fn is_elsewhere(&self) -> bool {
         let kind = match self {
             Self::Failed(error) => error.kind(),

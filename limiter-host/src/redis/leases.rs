@@ -1,4 +1,4 @@
-//! Permits held ahead of need that nobody asks for: they end, and go back by themselves.
+//! Permits held ahead of need that no request uses: they end, and return to the store.
 
 use super::Inner;
 use super::packed::{Back, BackTo, Held, Permits};

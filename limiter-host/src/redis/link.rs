@@ -71,7 +71,7 @@ pub(super) struct Link {
     speaks_tls: bool,
     settles_in: Duration,
     current: Mutex<Option<Shared>>,
-    /// Held by whoever makes a connection in the place of one that was closed.
+    /// Held while a connection is made in the place of one that was closed.
     renewing: tokio::sync::Mutex<()>,
 }
 
@@ -133,13 +133,13 @@ impl Link {
         *self.current() = None;
     }
 
-    /// How long after it was made a connection is used: until permits that other instances hold
-    /// ahead have ended, for the server behind it may not know of them.
+    /// The time between making a connection and using it: until permits that other instances hold
+    /// ahead have ended, since the server behind it may not know of them.
     pub(super) const fn settles_in(&self) -> Duration {
         self.settles_in
     }
 
-    /// How long connecting and an answer may take together.
+    /// The time that connecting and an answer may take together.
     pub(super) const fn patience(&self) -> Duration {
         self.connect_timeout.saturating_add(self.response_timeout)
     }
@@ -157,7 +157,7 @@ impl Link {
         let _renewing = self.renewing.lock().await;
         match self.shared() {
             Some(shared) if shared.number != closed.number => Ok(shared.connection),
-            // Somebody found out that there is nothing to connect to.
+            // Another request found that there is nothing to connect to.
             None => Err(StoreError::NotConnected),
             Some(_) => {
                 let connection = self.connect().await?;
@@ -167,7 +167,7 @@ impl Link {
         }
     }
 
-    /// Whether an error says that the connection was closed, as far as asking again may help.
+    /// Returns true if an error says that the connection was closed, so that asking again may help.
     pub(super) fn was_closed(&self, error: &RedisError) -> bool {
         !self.is_cluster() && error.is_connection_dropped()
     }

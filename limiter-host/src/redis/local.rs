@@ -53,7 +53,7 @@ struct Memory {
     held: Held,
     /// When the permits held were asked for, those of the window and those of the day.
     held_from: [Option<Started>; 2],
-    /// Whether somebody will look whether what is held has ended.
+    /// True if a task will look when what is held has ended.
     is_watched: bool,
     pending: Option<Counted>,
     /// Whether a round trip is under way that asks for permits ahead.
@@ -147,7 +147,7 @@ impl Local {
     }
 
     /// Takes in what a round trip brought; `after` is what the records are after the decision,
-    /// without what was granted. Says whether somebody has to look when what is held ends.
+    /// without what was granted. Returns true if a task has to look when what is held ends.
     pub(super) fn learn(
         &self,
         case: &Case,

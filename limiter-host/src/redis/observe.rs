@@ -17,8 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// What happened to the store. That it stopped being used, and that it is used again, is told once
-/// for an outage.
+/// An event of the store. `Lost` and `Back` come once for each outage.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Switch<'a> {
@@ -82,10 +81,10 @@ pub(super) fn store_emptied() {
     metrics::counter!("limiter_store_emptied_total").increment(1);
 }
 
-/// A request met a record that cannot be read; `told` if a line about it is due.
-pub(super) fn record_unreadable(error: &StoreError, told: bool) {
+/// A request met a record that cannot be read; `log` if a line about it is due.
+pub(super) fn record_unreadable(error: &StoreError, log: bool) {
     #[cfg(feature = "tracing")]
-    if told {
+    if log {
         tracing::error!(%error, "a token or user is refused");
     }
     #[cfg(feature = "metrics")]

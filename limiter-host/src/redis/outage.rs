@@ -1,5 +1,6 @@
-//! Which parts of the store cannot be used, as far as is known here, and when they are looked at
-//! again. The first failure is counted and told once; while it lasts no request waits for the store.
+//! The parts of the store that cannot be used, as far as is known here, and the times at which they
+//! are tried again. An outage is counted and reported once; while it lasts no request waits for the
+//! store.
 //!
 //! A part is a slot of a cluster, else the one server. What is found out about a node concerns all
 //! of its slots, so that not each of them has to fail by itself.
@@ -22,7 +23,7 @@ pub(super) struct Outage {
     changed: Notify,
     count: AtomicU64,
     turns: AtomicUsize,
-    /// Why the store could not be used the last time.
+    /// The newest reason why the store could not be used.
     last: Mutex<Option<StoreError>>,
 }
 
@@ -52,7 +53,7 @@ struct Returned {
     pause: Duration,
 }
 
-/// What a failure begins.
+/// The consequences of a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Began {
     /// An outage.
@@ -61,14 +62,14 @@ pub(super) struct Began {
     pub(super) watch: bool,
 }
 
-/// What is to be looked at next.
+/// The next thing to look at.
 #[derive(Debug)]
 pub(super) enum Due {
     /// These slots, now.
     Now(Vec<(u16, Arc<Keys>)>),
     /// Something, then.
     At(Instant),
-    /// Nothing: all of the store can be used, and nobody watches any more.
+    /// Nothing: all of the store can be used, and the watching task ends.
     Nothing,
 }
 
@@ -84,7 +85,7 @@ impl Outage {
         }
     }
 
-    /// Why the store could not be used the last time, if it ever failed.
+    /// Returns the newest reason why the store could not be used, if it ever failed.
     pub(super) fn last(&self) -> Option<StoreError> {
         self.last
             .lock()
@@ -97,13 +98,13 @@ impl Outage {
         *last.unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
     }
 
-    /// Whether a slot is known to fail.
+    /// Returns true if a slot is known to fail.
     pub(super) fn lasts(&self, slot: u16) -> bool {
         let flags = self.flags.get(usize::from(slot));
         flags.is_some_and(|flags| flags.load(Ordering::Acquire) != 0)
     }
 
-    /// Whether any slot is known to fail.
+    /// Returns true if any slot is known to fail.
     pub(super) fn lasts_somewhere(&self) -> bool {
         !self.state().failed.is_empty()
     }
@@ -119,12 +120,12 @@ impl Outage {
         u32::try_from(share).unwrap_or(1_000)
     }
 
-    /// How many there were.
+    /// The number of outages so far.
     pub(super) fn count(&self) -> u64 {
         self.count.load(Ordering::Relaxed)
     }
 
-    /// How many of them began within the last minute, at most 255.
+    /// The number of outages that began within the last minute, at most 255.
     pub(super) fn recent(&self, now: Instant) -> u32 {
         let state = self.state();
         let recent = state.begun.iter();
@@ -195,7 +196,7 @@ impl Outage {
         Began { outage, watch }
     }
 
-    /// What is to be looked at next.
+    /// Returns the next thing to look at.
     pub(super) fn due(&self, now: Instant) -> Due {
         let mut state = self.state();
         let Some(first) = state.failed.values().map(|failed| failed.due).min() else {
@@ -278,7 +279,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// The longest pause before the first look at a slot that fails as soon as it has returned.
 const LONGEST_AGAIN: Duration = Duration::from_secs(5);
-/// A slot that worked for so long fails as if it were the first time.
+/// The time after which a failure of a slot that had returned is like its first.
 const CALM: Duration = Duration::from_secs(10);
 const MINUTE: Duration = Duration::from_secs(60);
 const MOST_RECENT: usize = 255;

@@ -96,7 +96,7 @@ pub(super) struct Ask {
     pub(super) want: Permits,
     /// Permits that were taken ahead of need and go back now.
     pub(super) back: Held,
-    /// Whether to be held back where counts may have been lost just now.
+    /// True if the request waits where counts may have been lost just now.
     pub(super) fenced: bool,
     /// Offences that were counted here alone.
     pub(super) pending: Option<Pending>,
@@ -223,7 +223,7 @@ impl<'a> Reply<'a> {
 }
 
 impl Reply<'_> {
-    /// How long to wait before the same is asked again, if an answer says so.
+    /// The time to wait before the same question is sent again, if an answer says so.
     pub(super) fn wait(value: &Value) -> Option<Duration> {
         let Value::BulkString(bytes) = value else {
             return None;

@@ -87,7 +87,7 @@ impl UserRecord {
 
 /// Reads the calendar's record; `None` if it is of another version.
 pub(super) fn unpack_calendar(bytes: &[u8]) -> Option<Calendar> {
-    /// Its last 6 bytes, when it was born, are told beside it.
+    /// Its last 6 bytes, the moment it was created, are also in the answer itself.
     const BYTES: usize = 28;
     let mut unpacker = versioned(bytes, BYTES)?;
     let paced = unpacker.take(1);

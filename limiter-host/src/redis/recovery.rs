@@ -56,7 +56,7 @@ impl Inner {
         self.probe(&mut connection, keys).await
     }
 
-    /// Tries every command that is needed, and decides a request of nobody's. Where the counts were
+    /// Tries every command that is needed, and decides a request for a token that no user has. If the counts were
     /// lost it waits until new ones can be used.
     async fn probe(&self, connection: &mut Connection, keys: &Keys) -> Result<(), StoreError> {
         PROBE.run(connection, &[&keys.probe], &[]).await?;
@@ -207,5 +207,5 @@ async fn watch(limiter: Weak<Inner>) {
 const LARGE: u32 = (1 << 20) - 1;
 /// Slots that are looked at together.
 const AT_ONCE: usize = 64;
-/// How often an answer to wait is heeded.
+/// The number of times that a request waits because the store says so.
 pub(super) const MOST_WAITS: u32 = 4;

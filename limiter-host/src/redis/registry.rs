@@ -20,7 +20,7 @@ pub(super) struct Keys {
     pub(super) token: String,
     /// The calendar.
     pub(super) calendar: String,
-    /// What a probe charges in the place of a token, to see whether the slot can be used.
+    /// The record that a probe charges, in the place of a token's.
     pub(super) probe: String,
     /// The slot of all these in a cluster, else 0.
     pub(super) slot: u16,
@@ -41,7 +41,7 @@ impl KeyNames {
         self.of_numbers(token.as_u64(), user.as_u64())
     }
 
-    /// Keys that are nobody's, to see whether the store is there.
+    /// Keys that no user has, to see whether the store is there.
     pub(super) fn of_nobody(&self) -> Keys {
         self.of_numbers(0, 0)
     }

@@ -40,7 +40,7 @@ impl Topology {
         }
     }
 
-    /// Has everybody at the address given this password.
+    /// Uses this password for all servers at the address.
     pub(super) fn with_password(mut self, password: &str) -> Self {
         let nodes = match &mut self {
             Self::One(Server(info)) => std::slice::from_mut(info),

@@ -1,4 +1,4 @@
-//! What the limiter warns of in how a store is set up.
+//! Warnings about the settings of a store.
 
 use limiter_host::RedisLimiter;
 use limiter_host::redis::{StoreWarning, Switch};
@@ -7,21 +7,21 @@ use std::sync::{Arc, Mutex};
 
 use crate::instances::{admitted, get, limiter, patient, policy};
 
-/// A limiter on a store, what it warned of by then, and what the hook was told.
+/// A limiter on a store, and its warnings once it has looked, which its hook received too.
 async fn warned(url: &str) -> (RedisLimiter, Vec<StoreWarning>) {
-    let told = Arc::new(Mutex::new(Vec::new()));
-    let tells = Arc::clone(&told);
+    let received = Arc::new(Mutex::new(Vec::new()));
+    let sender = Arc::clone(&received);
     let config = patient(url).on_switch(move |switch| {
         if let Switch::Warning(warning) = switch {
-            tells.lock().expect("no panic").push(warning);
+            sender.lock().expect("no panic").push(warning);
         }
     });
     let limiter = limiter(policy(5, 5), config).await;
     let warnings = tokio::task::block_in_place(|| {
         wait_until("the store was looked at", || {
             let warnings = limiter.warnings();
-            let told = told.lock().expect("no panic").clone();
-            (!warnings.is_empty() && told == warnings).then_some(warnings)
+            let received = received.lock().expect("no panic").clone();
+            (!warnings.is_empty() && received == warnings).then_some(warnings)
         })
     });
     (limiter, warnings)

@@ -133,7 +133,7 @@ async fn a_node_that_falls_silent_takes_its_own_users_along_and_nobody_else() {
     assert!((1..=7).contains(&rest), "{rest}");
 }
 
-/// A cluster of three nodes, and a limiter on it that knows so many users.
+/// A cluster of three nodes, and a limiter on it with many users.
 struct Crowd {
     cluster: Cluster,
     limiter: RedisLimiter,
@@ -161,7 +161,7 @@ impl Crowd {
         })
     }
 
-    /// How many users have their slots on a node.
+    /// The number of users whose slots are on a node.
     fn of_node(&self, node: &Server) -> usize {
         let is_there = |name: &&String| {
             let slot = format!("{{{:016x}}}", key().user(name.as_bytes()).as_u64());
@@ -171,7 +171,7 @@ impl Crowd {
         self.names.iter().filter(is_there).count()
     }
 
-    /// How many are admitted, asked once each and all at the same time.
+    /// The number of users who are admitted when all ask once at the same time.
     async fn admitted(&self) -> usize {
         let asked = self.names.iter().map(|name| async {
             let decision = self.limiter.check(&get(name), at(0)).await;
@@ -183,7 +183,7 @@ impl Crowd {
             .sum()
     }
 
-    /// Waits until so many are admitted again and again, and no more.
+    /// Waits until this number is admitted three times in a row.
     fn wait_until_admitted(&self, wanted: usize) {
         let runtime = tokio::runtime::Handle::current();
         tokio::task::block_in_place(|| {
@@ -192,7 +192,7 @@ impl Crowd {
                 (admitted == [wanted; 3]).then_some(())
             });
         });
-        // Soon it is known that no slot of the node can be used, also such as nobody asked for.
+        // Soon it is known that no slot of the node can be used, also those that no request named.
         let statistics = limiter_redis_servers::wait_until("the node is known to fail", || {
             let statistics = self.limiter.store_statistics();
             let third = (300..400).contains(&statistics.unavailable_per_mille);
@@ -202,8 +202,8 @@ impl Crowd {
     }
 }
 
-/// A cluster that loses a node of three and refuses everybody, until the others are told to go on
-/// without it. Each user has then been refused.
+/// Kills a node of a cluster that then refuses all users, and lets the other nodes continue after
+/// each user has been refused.
 async fn one_node_of_three_dies(users: usize) {
     let Some(mut crowd) = Crowd::start(&Options::default(), users).await else {
         return;

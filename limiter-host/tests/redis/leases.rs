@@ -1,4 +1,4 @@
-//! Permits held ahead of need where the store loses what it knew, and where nobody asks for them.
+//! Permits held ahead of need when the store loses its counts, and when no request uses them.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -18,7 +18,7 @@ fn leasing(server: &Server, permits: u32) -> RedisConfig {
         .lease(permits)
 }
 
-/// How many of a limit two instances admit, the one that held permits asked last.
+/// The number of requests that two instances admit, the one that held permits asked last.
 async fn admitted_by_both(holder: &RedisLimiter, other: &RedisLimiter) -> usize {
     let by_other = admitted(other, &post("a"), 3_300).await;
     by_other + admitted(holder, &post("a"), 400).await
@@ -134,7 +134,7 @@ async fn no_more_of_a_day_is_held_ahead_than_its_window_can_use() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn permits_held_ahead_that_nobody_asks_for_go_back_by_themselves() {
+async fn permits_held_ahead_that_no_request_uses_return_to_the_store() {
     let Some(server) = Server::start() else {
         return;
     };

@@ -1,4 +1,4 @@
-//! Records that cannot be read, of another layout or nobody's, and permissions that are missing.
+//! Records that cannot be read or have another layout, and missing permissions.
 
 use limiter_core::{Outcome, Reason};
 use limiter_host::redis::{OnStoreFailure, StoreError, Switch};
@@ -17,14 +17,14 @@ async fn a_record_that_cannot_be_read_refuses_its_own_token_or_user_and_is_no_ou
     let Some(server) = Server::start() else {
         return;
     };
-    let told = Arc::new(Mutex::new(Vec::new()));
-    let tells = Arc::clone(&told);
+    let received = Arc::new(Mutex::new(Vec::new()));
+    let sender = Arc::clone(&received);
     // Also where a store that is gone would let everything through.
     let config = patient(&server.url())
         .on_store_failure(OnStoreFailure::Admit)
         .on_switch(move |switch| {
             if let Switch::Unreadable(requests) = switch {
-                tells.lock().expect("no panic").push(requests);
+                sender.lock().expect("no panic").push(requests);
             }
         });
     let limiter = limiter(policy(500, 500), config).await;
@@ -63,7 +63,7 @@ async fn a_record_that_cannot_be_read_refuses_its_own_token_or_user_and_is_no_ou
     let statistics = limiter.store_statistics();
     assert_eq!((statistics.outages, statistics.available), (0, true));
     assert_eq!(statistics.unreadable, 100);
-    assert_eq!(*told.lock().expect("no panic"), [1], "once a minute");
+    assert_eq!(*received.lock().expect("no panic"), [1], "once a minute");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -96,7 +96,7 @@ async fn a_calendar_that_cannot_be_read_begins_anew_and_what_was_used_goes_on_to
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_permission_that_is_missing_is_an_outage_that_lasts_and_is_told_by_name() {
+async fn a_permission_that_is_missing_is_an_outage_that_lasts_and_names_it() {
     let Some(server) = Server::start() else {
         return;
     };
@@ -105,7 +105,7 @@ async fn a_permission_that_is_missing_is_an_outage_that_lasts_and_is_told_by_nam
         server.command(&["ACL", "SETUSER", "limiter", &format!("-{command}")]);
         server.command(&["ACL", "LOG", "RESET"]);
         if matches!(command, "del" | "pttl" | "get") {
-            // No decision needs it every time: who begins without it is told so.
+            // No decision needs it every time: an instance that starts without it says so.
             let limiter = crate::instances::limiter(policy(5, 5), patient(&server.url())).await;
             lacks(&limiter, command);
         } else {
