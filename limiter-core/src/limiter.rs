@@ -15,6 +15,7 @@ mod reserved;
 mod restart;
 mod rows;
 mod statistics;
+mod steps;
 #[cfg(target_pointer_width = "64")]
 mod straight;
 mod users;

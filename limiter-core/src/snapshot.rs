@@ -87,11 +87,13 @@ mod bytes;
 mod crc;
 mod error;
 mod read;
+mod steps;
 mod write;
 
 pub use self::error::{EncodeError, RestoreError};
 pub use self::read::Image;
 pub(crate) use self::read::drafted_users;
+pub use self::steps::SnapshotWriter;
 pub use self::write::encode;
 
 use crate::calendar::SavedCalendar;
@@ -148,6 +150,15 @@ impl UserRecord {
         used: 0,
         strikes: Strikes::NONE,
     };
+
+    /// The record, or [`UserRecord::EMPTY`] if there is nothing in it to keep.
+    pub(crate) const fn or_empty(self) -> Self {
+        if self.used == 0 && self.strikes.is_none() {
+            Self::EMPTY
+        } else {
+            self
+        }
+    }
 
     /// The record of a user who may go to `bound` on the accounting day `refills` once the image is
     /// stored (R2).

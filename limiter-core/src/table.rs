@@ -27,6 +27,8 @@ pub(crate) struct Table<S> {
     /// The longest distance of any row from its home.
     reach: u32,
     occupied: u32,
+    /// Insertions and removals, which move rows; modulo 2^32.
+    changes: u32,
 }
 
 impl<S> Table<S> {
@@ -36,12 +38,18 @@ impl<S> Table<S> {
             rows,
             reach: 0,
             occupied: 0,
+            changes: 0,
         }
     }
 
     /// How many rows hold something.
     pub(crate) const fn occupied(&self) -> u32 {
         self.occupied
+    }
+
+    /// A number that is another one after rows may have moved.
+    pub(crate) const fn changes(&self) -> u32 {
+        self.changes
     }
 
     /// The most rows that a look-up visits.
@@ -155,6 +163,7 @@ impl<S> Table<S> {
         if self.is_full() {
             return;
         }
+        self.changes = self.changes.wrapping_add(1);
         let rows = self.rows.as_mut();
         let length = rows.len();
         let mut carried = row;
@@ -186,6 +195,7 @@ impl<S> Table<S> {
     where
         S: AsRef<[R]> + AsMut<[R]>,
     {
+        self.changes = self.changes.wrapping_add(1);
         let rows = self.rows.as_mut();
         let length = rows.len();
         let mut hole = index;

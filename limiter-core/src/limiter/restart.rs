@@ -122,30 +122,35 @@ where
         now: Instant,
         mut counted: impl FnMut(u32, UserRecord) -> UserRecord,
     ) -> Result<usize, EncodeError> {
-        let refills = self.calendar.refills();
-        let header = Header {
-            tokens: count(self.tokens.rows::<TokenRow>().len()),
-            users: count(self.users.rows().len()),
-            key_check: key.check_value(),
-            number,
-            calendar: self.calendar.save(now),
-        };
+        let header = self.header(key.check_value(), number, now);
         let users = (0..).zip(self.users.rows()).map(|(place, row)| {
-            let record = UserRecord {
-                id: row.id(),
-                used: row.day.settle(refills).used(),
-                strikes: rules::standing_strikes(&self.policy, row.strikes, refills),
-            };
-            let record = counted(place, record);
-            if record.used == 0 && record.strikes.is_none() {
-                UserRecord::EMPTY
-            } else {
-                record
-            }
+            let record = counted(place, self.record(row));
+            record.or_empty()
         });
         let tokens = self.tokens.rows::<TokenRow>().iter();
         let tokens = tokens.filter_map(|row| row.block(&self.policy, now));
         snapshot::encode(image, &header, users, tokens)
+    }
+
+    /// The header of an image that is written now.
+    pub(super) fn header(&self, key_check: u64, number: u64, now: Instant) -> Header {
+        Header {
+            tokens: count(self.tokens.rows::<TokenRow>().len()),
+            users: count(self.users.rows().len()),
+            key_check,
+            number,
+            calendar: self.calendar.save(now),
+        }
+    }
+
+    /// The record of a user's row, as of the accounting day.
+    pub(super) fn record(&self, row: &UserRow) -> UserRecord {
+        let refills = self.calendar.refills();
+        UserRecord {
+            id: row.id(),
+            used: row.day.settle(refills).used(),
+            strikes: rules::standing_strikes(&self.policy, row.strikes, refills),
+        }
     }
 
     /// Whether the limiter has room for all that the image holds. Rows that are taken stay so.

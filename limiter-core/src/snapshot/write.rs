@@ -33,11 +33,8 @@ pub fn encode(
 
     let mut writer = Writer { rest: body };
     put_header(&mut writer, header, needed);
-    let users = users.map(|user| {
-        let UserRecord { id, used, strikes } = user;
-        record(id, used, strikes.to_bits())
-    });
-    let tokens = tokens.map(|token| record(token.id, token.left_ms, 0));
+    let users = users.map(user_bytes);
+    let tokens = tokens.map(block_bytes);
     put_records(&mut writer, room(header.users), users)?;
     put_records(&mut writer, room(header.tokens), tokens)?;
     writer.put(math::low32(header.number).to_le_bytes());
@@ -45,7 +42,7 @@ pub fn encode(
     Ok(needed)
 }
 
-fn put_header(writer: &mut Writer<'_>, header: &Header, size: usize) {
+pub(super) fn put_header(writer: &mut Writer<'_>, header: &Header, size: usize) {
     let calendar = &header.calendar;
     let flag = |set, flag| if set { flag } else { 0 };
     let flags = flag(calendar.age_ms.is_some(), STARTED)
@@ -66,6 +63,15 @@ fn put_header(writer: &mut Writer<'_>, header: &Header, size: usize) {
     writer.put(calendar.age_ms.unwrap_or(0).to_le_bytes());
     writer.put(calendar.left_ms.unwrap_or(0).to_le_bytes());
     writer.put(flags.to_le_bytes());
+}
+
+pub(super) fn user_bytes(user: UserRecord) -> [u8; RECORD] {
+    let UserRecord { id, used, strikes } = user;
+    record(id, used, strikes.to_bits())
+}
+
+pub(super) fn block_bytes(token: BlockRecord) -> [u8; RECORD] {
+    record(token.id, token.left_ms, 0)
 }
 
 fn record(id: u64, first: u32, second: u32) -> [u8; RECORD] {
