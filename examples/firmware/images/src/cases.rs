@@ -1,7 +1,6 @@
 //! The situations whose decision is measured, in tables that are filled at random, the same random each time.
 
 use core::num::{NonZeroU32, NonZeroU64};
-use core::time::Duration;
 
 use limiter_core::daily::DailyMode;
 use limiter_core::{
@@ -186,6 +185,13 @@ pub fn token(filling: u64, index: usize) -> TokenId {
     TokenId::from_hash(random(filling, index))
 }
 
+/// Uses permits of the token's day and earns it a block.
+pub fn block(limiter: &mut Sample, token: TokenId) {
+    spend(limiter, token, Method::Post, 1);
+    exhaust_window(limiter, token);
+    offend(limiter, token, 100);
+}
+
 fn exhaust_window(limiter: &mut Sample, token: TokenId) {
     spend(limiter, token, Method::Get, 39);
 }
@@ -248,9 +254,11 @@ pub fn random(sequence: u64, index: usize) -> NonZeroU64 {
 pub const ROWS: usize = 32;
 
 /// An empty limiter, to begin a filling with.
-static EMPTY: Sample = Limiter::new(Policy::pipedrive());
+pub static EMPTY: Sample = Limiter::new(Policy::pipedrive());
 /// Within the windows that the filling opened.
-const SOON: Now = at(110, Some(UTC_S));
+pub const SOON: Now = at(110, Some(UTC_S));
+/// When all that the filling did is past: windows, blocks, offences.
+pub const LATER: Now = at(1_000_000, Some(UTC_S + 1_000));
 const START_MS: u64 = 1_000_000;
 const UTC_S: u64 = 1_800_000_000;
 const DAY_S: u64 = 86_400;

@@ -10,8 +10,10 @@ use core::hint::black_box;
 
 use board::{Console, Singleton, bench, counter};
 use images::cases::{self, Case, ROWS, Sample, UNUSUAL, USUAL};
+use limiter_core::snapshot::{self, SnapshotWriter};
 use limiter_core::{
-    Decision, Instant, Limiter, Method, Now, Outcome, Policy, Reason, Request, Shared, TokenId,
+    Decision, HashKey, Instant, Kind, Limiter, Method, Now, OffTime, Outcome, Plan, Policy, Reason,
+    Registration, Request, Shared, TokenId, UserId,
 };
 
 /// The table, filled.
@@ -32,6 +34,7 @@ fn main() -> ! {
         filled,
         prepared,
         deciding,
+        steps: 0,
     };
     let mut console = Console::open();
     counter::start();
@@ -72,6 +75,7 @@ fn main() -> ! {
             cost.max
         );
     }
+    bench.of_managing(&mut console);
     let shared = of_shared(bench.deciding);
     let _ = writeln!(
         console,
@@ -109,6 +113,8 @@ struct Bench {
     filled: &'static mut Sample,
     prepared: &'static mut Sample,
     deciding: &'static mut Sample,
+    /// Steps of a snapshot to measure.
+    steps: u32,
 }
 
 impl Bench {
@@ -143,6 +149,83 @@ impl Bench {
             }
         }
         cost
+    }
+
+    /// Measures what is done seldom, and with interrupts held off where the limiter is shared.
+    fn of_managing(&mut self, console: &mut Console) {
+        let mut worst = 0;
+        for filling in 0..FILLINGS {
+            // All rows are taken, and idle by then: each newcomer takes one.
+            cases::fill(self.prepared, filling, ROWS);
+            for stranger in 0..STRANGERS {
+                let newcomer = cases::token(filling, ROWS + stranger);
+                worst = worst.max(self.manage(newcomer, |errand| {
+                    black_box(&errand.register());
+                }));
+            }
+        }
+        let mut tell = |what: &str, instructions: u32| {
+            let _ = writeln!(console, "instructions: {what} = {instructions}");
+        };
+        tell("register for an idle token's row, table full, max", worst);
+
+        // Every user has used permits, and every token is blocked.
+        cases::fill(self.prepared, 0, ROWS);
+        for index in 0..ROWS {
+            cases::block(self.prepared, cases::token(0, index));
+        }
+        let any = cases::token(0, 0);
+        let set_policy = self.manage(any, |errand| {
+            let policy = black_box(Policy::pipedrive());
+            black_box(&errand.deciding.set_policy(policy).is_ok());
+        });
+        tell("set_policy, table full", set_policy);
+        let at_once = self.manage(any, |errand| {
+            black_box(&errand.snapshot());
+        });
+        tell("snapshot at once, table full", at_once);
+        let (mut longest, mut before) = (0, 0);
+        for steps in 0..=STEPS {
+            self.steps = steps;
+            let instructions = self.manage(any, |errand| errand.take_steps());
+            // The hash of the key's check value is before the first, and needs no critical section.
+            if steps > 0 {
+                longest = longest.max(instructions.saturating_sub(before));
+            }
+            before = instructions;
+        }
+        tell("a step of a snapshot, table full, max", longest);
+        let restore = self.manage_after_snapshot(|errand| {
+            black_box(&errand.restore());
+        });
+        tell("restore, table full", restore);
+    }
+
+    fn manage(&mut self, token: TokenId, work: fn(&mut Errand<'_>)) -> u32 {
+        let prepare = |errand: &mut Errand<'_>| errand.deciding.clone_from(errand.prepared);
+        bench::instructions(&mut self.errand(token), prepare, work)
+    }
+
+    fn manage_after_snapshot(&mut self, work: fn(&mut Errand<'_>)) -> u32 {
+        let mut errand = self.errand(cases::token(0, 0));
+        errand.deciding.clone_from(errand.prepared);
+        let written = errand.snapshot();
+        let prepare = |errand: &mut Errand<'_>| errand.deciding.clone_from(&cases::EMPTY);
+        let instructions = bench::instructions(&mut errand, prepare, work);
+        errand.deciding.clone_from(&cases::EMPTY);
+        assert!(written && errand.restore());
+        instructions
+    }
+
+    fn errand(&mut self, token: TokenId) -> Errand<'_> {
+        Errand {
+            prepared: self.prepared,
+            deciding: self.deciding,
+            key: HashKey::new(black_box([7; 16])),
+            image: [0; snapshot::size(ROWS, 16)],
+            token,
+            steps: self.steps,
+        }
     }
 
     /// Counts the instructions of one decision in the prepared table.
@@ -181,6 +264,46 @@ impl Call<'_> {
     }
 }
 
+/// What is done to a limiter besides deciding, and what it needs.
+struct Errand<'a> {
+    prepared: &'a Sample,
+    deciding: &'a mut Sample,
+    key: HashKey,
+    image: [u8; snapshot::size(ROWS, 16)],
+    token: TokenId,
+    steps: u32,
+}
+
+impl Errand<'_> {
+    fn register(&mut self) -> bool {
+        let terms = Registration::new(UserId::from_u32(7), Kind::ApiToken, Plan::ADVANCED);
+        let registered = self.deciding.register(self.token, terms, cases::LATER);
+        registered.is_ok()
+    }
+
+    fn snapshot(&mut self) -> bool {
+        let now = cases::SOON.monotonic();
+        let written = self.deciding.snapshot(&self.key, 1, &mut self.image, now);
+        written.is_ok()
+    }
+
+    fn take_steps(&mut self) {
+        let now = cases::SOON.monotonic();
+        let mut writer = SnapshotWriter::new(&self.key, 1, &mut self.image);
+        for _ in 0..self.steps {
+            black_box(&self.deciding.snapshot_step(&mut writer, now));
+        }
+    }
+
+    fn restore(&mut self) -> bool {
+        let now = cases::SOON.monotonic();
+        let restored = self
+            .deciding
+            .restore(&self.key, &self.image, OffTime::Trust, now);
+        restored.is_ok()
+    }
+}
+
 /// Counts of one case.
 #[derive(Default)]
 struct Cost {
@@ -203,5 +326,7 @@ impl Cost {
 
 /// Tables of the same size with other tokens.
 const FILLINGS: u64 = 4;
+/// Steps of a snapshot of 16 users and 32 tokens, and the header.
+const STEPS: u32 = 7;
 /// Unknown tokens tried at each.
 const STRANGERS: usize = 32;

@@ -22,10 +22,10 @@ use limiter_core::clock::{
     NoUtc, TestClock, TestTicks, TickClock, TickCounter, TickRate, TickReading, UtcClock,
 };
 use limiter_core::daily::{DailyRule, Day, Strikes};
-use limiter_core::http::{self, Challenge, Headers, Style};
+use limiter_core::http::{self, Challenge, Headers, Style, Value};
 use limiter_core::limiter::Terms;
 use limiter_core::policy::{BlockRule, PolicyBuilder};
-use limiter_core::snapshot::{self, Image, UserRecord};
+use limiter_core::snapshot::{self, Image, SnapshotWriter, UserRecord};
 use limiter_core::window::Window;
 use limiter_core::{
     Bound, Decision, Draft, EncodeError, HashKey, Instant, Limiter, LimiterIn, Method, Methods,
@@ -356,6 +356,9 @@ fn restarts() {
         Full::snapshot_size,
         Full::snapshot,
         Full::restore,
+        Full::snapshot_step,
+        SnapshotWriter::<'_>::new,
+        SnapshotWriter::<'_>::finish,
         Slices::snapshot,
         Slices::restore,
         Metered::new,
@@ -454,6 +457,7 @@ fn clocks(limiter: &mut Full) {
 fn texts(limiter: &mut Full) {
     keep!(
         http::headers,
+        Value::as_str,
         <Headers<'_> as Iterator>::next,
         http::body,
         http::reason_phrase,
