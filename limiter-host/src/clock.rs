@@ -18,10 +18,12 @@
 //! | [`SharedClock`] over it | 9.6 | 1 ms |
 
 mod shared;
+mod steps;
 #[cfg(any(feature = "redis", feature = "tower"))]
 mod stopwatch;
 
 pub use self::shared::SharedClock;
+pub use self::steps::{UtcGuard, UtcStep};
 #[cfg(any(feature = "redis", feature = "tower"))]
 pub(crate) use self::stopwatch::{Started, Stopwatch};
 

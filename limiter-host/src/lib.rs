@@ -59,7 +59,7 @@ pub mod refusal_log;
 pub mod resolver;
 
 pub use awaited::DecideAsync;
-pub use clock::{SharedClock, SystemClock};
+pub use clock::{SharedClock, SystemClock, UtcGuard, UtcStep};
 pub use concurrent::Concurrent;
 pub use decide::{Decide, Locked};
 pub use limiter_core as core;

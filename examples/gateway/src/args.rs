@@ -132,11 +132,19 @@ pub struct Args {
         value_parser = on_lost_state)]
     pub on_lost_state: OnLostState,
 
-    /// After a restart: trust this machine's date if it says that a day has passed, or ignore it
-    /// until 23 h after the last one began have passed while the gateway ran
+    /// After a restart: trust this machine's date if it says that a day has passed, or ignore it and
+    /// begin days by the time that the gateway has run alone, one in 23 h on average; a state that is
+    /// new, or has never seen a day begin, may begin two at once
     #[arg(long, value_name = "trust|ignore", default_value = "trust", requires = "state",
         value_parser = off_time)]
     pub off_time: OffTime,
+
+    /// Take this machine's date for unknown after a step by more than this, until it has stood for
+    /// ten minutes; without it a step over midnight begins a day at once, and if it is corrected
+    /// then, a user who has spent that day waits for up to 24 h more
+    #[arg(long, value_name = "SECONDS", value_parser = number(2, 86_400))]
+    #[cfg_attr(feature = "redis", arg(conflicts_with = "store"))]
+    pub utc_max_step: Option<u32>,
 
     /// Where limits are counted
     #[cfg(feature = "redis")]
@@ -179,6 +187,9 @@ impl Args {
             config: None,
             table: self.table,
             state: self.state(),
+            utc_max_step: self
+                .utc_max_step
+                .map(|seconds| Duration::from_secs(seconds.into())),
             #[cfg(feature = "redis")]
             store: self.store.settings()?,
         };

@@ -37,7 +37,7 @@ impl Gateway {
     ///
     /// [`StartError`]; nothing listens then.
     pub async fn bind(settings: &Settings, clock: SharedClock) -> Result<Self, StartError> {
-        let limits = Limits::start(settings, clock)?;
+        let limits = Limits::start(settings, settings.guard(clock))?;
         #[cfg(feature = "redis")]
         let limits = limits.share(settings).await?;
         let faults = Arc::new(Faults::default());

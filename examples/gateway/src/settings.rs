@@ -5,6 +5,7 @@ use crate::proxy::Upstream;
 use crate::state::StateSettings;
 use crate::tls::TlsFiles;
 use limiter_host::config::{Config, PolicyFile, TableRows, TokenEntry};
+use limiter_host::{SharedClock, UtcGuard};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -36,6 +37,8 @@ pub struct Settings {
     pub table: Option<TableSize>,
     /// Where daily counts, strikes and blocks survive a restart, `None` for nowhere.
     pub state: Option<StateSettings>,
+    /// The largest step of UTC that is believed at once, `None` for any.
+    pub utc_max_step: Option<Duration>,
     /// The store through which limits are shared, `None` to decide in this process.
     #[cfg(feature = "redis")]
     pub store: Option<crate::store::StoreSettings>,
@@ -57,6 +60,7 @@ impl Default for Settings {
             tokens: None,
             table: None,
             state: None,
+            utc_max_step: None,
             #[cfg(feature = "redis")]
             store: None,
         }
@@ -64,6 +68,18 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// The clock with the guard that is asked for.
+    pub(crate) fn guard(&self, clock: SharedClock) -> SharedClock {
+        match self.utc_max_step {
+            None => clock,
+            Some(max_step) => clock.guarded(UtcGuard {
+                max_step,
+                report: |step| eprintln!("gateway: {step}"),
+                ..UtcGuard::default()
+            }),
+        }
+    }
+
     /// Takes over what a file says, and has it followed.
     pub fn follow(&mut self, path: PathBuf, config: Config) {
         self.policy = config.limits.clone();

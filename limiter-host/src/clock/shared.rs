@@ -1,6 +1,7 @@
 //! One clock for all who decide with one limiter.
 
 use super::SystemClock;
+use super::steps::{Steps, UtcGuard};
 use limiter_core::Now;
 use limiter_core::clock::{Clock, ClockError};
 use std::fmt;
@@ -35,6 +36,20 @@ impl SharedClock {
     /// A clock that calls `read` for each reading.
     pub fn from_fn(read: impl Fn() -> Result<Now, ClockError> + Send + Sync + 'static) -> Self {
         Self(Arc::new(read))
+    }
+
+    /// The same clock, whose UTC is unknown after a large step until that has stood for a while; see
+    /// [`UtcGuard`]. All clones of the clock that is returned share what is known of it.
+    ///
+    /// ```
+    /// use limiter_host::{SharedClock, UtcGuard};
+    /// let clock = SharedClock::system().guarded(UtcGuard::default());
+    /// assert!(clock.now().unwrap().utc().is_some());
+    /// ```
+    #[must_use]
+    pub fn guarded(self, guard: UtcGuard) -> Self {
+        let steps = Steps::new(guard);
+        Self::from_fn(move || self.now().map(|now| steps.judge(now)))
     }
 
     /// Reads both clocks.

@@ -208,6 +208,19 @@ fn a_flag_about_a_state_asks_for_one_and_takes_its_own_words_alone() {
             "refuse or fresh",
         ),
         (&["--state", "d", "--off-time", "x"], "trust or ignore"),
+        (&["--utc-max-step", "1"], "1 is not in 2..=86400"),
+        #[cfg(feature = "redis")]
+        (
+            &[
+                "--utc-max-step",
+                "60",
+                "--store",
+                "redis://h",
+                "--store-key",
+                "k",
+            ],
+            "cannot be used with",
+        ),
         #[cfg(feature = "redis")]
         (
             &["--state", "d", "--store", "redis://h", "--store-key", "k"],

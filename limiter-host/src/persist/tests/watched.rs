@@ -109,6 +109,27 @@ fn d3_a_strike_counts_in_the_next_life() {
     assert_eq!(reasons, [None, None, Some(Reason::Daily)]);
 }
 
+/// The help text promised one day in 23 hours, also where nothing is known of the day before.
+#[test]
+fn d10b_a_new_state_may_begin_two_days_at_once_though_off_time_is_ignored() {
+    let disk = Disk::default();
+    let options = Options {
+        off_time: limiter_core::OffTime::Ignore,
+        ..reserve(10, OnFailedWrite::Refuse)
+    };
+    let mut refilled = Vec::new();
+    for day in 0..4 {
+        // Each life begins when the date has been set a day forward.
+        let durable = disk.start(options);
+        let now = Now::new(Instant::ZERO, UnixTime::from_secs(NOON + day * 86_400));
+        let request = Request::new(key().token(b"a"), Method::Post);
+        let cost = std::num::NonZeroU32::new(900).unwrap();
+        refilled.push(durable.check(&request.with_cost(cost), now).is_admitted());
+        durable.close().unwrap();
+    }
+    assert_eq!(refilled, [true, true, true, false]);
+}
+
 #[test]
 fn an_image_is_written_when_that_is_asked_for() {
     let folder = Folder::new("asked");
