@@ -122,7 +122,8 @@ impl Limits {
                     Err(panic) => std::panic::resume_unwind(panic.into_panic()),
                 };
                 let store = limiter.clone();
-                let ready = move || store.store_statistics().available;
+                // A node of a cluster that is down keeps no configuration from the users of others.
+                let ready = move || store.store_statistics().unavailable_per_mille < 1_000;
                 self.follow(path, live, ready);
             }
         }

@@ -84,6 +84,9 @@ impl Inner {
     }
 
     async fn carry_over(&self, before: &Keys, after: &Keys) -> Result<(), StoreError> {
+        if self.outage.lasts(before.slot) || self.outage.lasts(after.slot) {
+            return Err(StoreError::NotConnected);
+        }
         let mut connection = self.link.connection().ok_or(StoreError::NotConnected)?;
         let record: Option<Vec<u8>> = redis::cmd("GET")
             .arg(&before.token)
@@ -144,6 +147,9 @@ impl Inner {
         let entry = entry.ok_or(ManageError::Refused(UpdateError::UnknownToken))?;
         let Entry { keys, local, .. } = entry;
         local.forget();
+        if self.outage.lasts(keys.slot) {
+            return Err(StoreError::NotConnected.into());
+        }
         let mut connection = self.link.connection().ok_or(StoreError::NotConnected)?;
         match UNBLOCK.run(&mut connection, &[&keys.token], &[]).await {
             Ok(Value::Int(_)) => Ok(()),

@@ -13,7 +13,7 @@ use super::members::Node;
 use super::observe::{self, Switch};
 use super::outage::Due;
 use super::packed::{Ask, Held, Permits, Reply};
-use super::registry::Keys;
+use super::registry::{Keys, SLOTS};
 use super::script::{CHECK, PROBE};
 use futures_util::StreamExt as _;
 use futures_util::future::join_all;
@@ -104,10 +104,11 @@ impl Inner {
         let nodes = match self.link.nodes().await {
             Ok(nodes) => nodes,
             Err(error) => {
+                // No node answers.
                 for (slot, _) in due {
                     self.looked(slot, Err(error.clone()));
                 }
-                return;
+                return self.outage.mark_nodes(vec![(0, SLOTS - 1)], &[]);
             }
         };
         let is_due = |node: &Node| due.iter().any(|(slot, _)| node.has(*slot));

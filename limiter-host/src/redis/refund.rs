@@ -83,6 +83,9 @@ impl Inner {
 
     /// Reads the records behind a token's keys, and the moment.
     pub(super) async fn look(&self, keys: &Keys, now: Now) -> Result<Found, StoreError> {
+        if self.outage.lasts(keys.slot) {
+            return Err(StoreError::NotConnected);
+        }
         let ask = Ask {
             peek: true,
             offends: false,

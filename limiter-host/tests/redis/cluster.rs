@@ -231,6 +231,25 @@ async fn the_users_of_nodes_that_work_come_back_while_another_node_stays_dead() 
     one_node_of_three_dies(300).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_of_which_no_node_answers_is_unavailable_as_a_whole() {
+    let Some(mut crowd) = Crowd::start(&Options::default(), 3).await else {
+        return;
+    };
+    assert_eq!(crowd.admitted().await, 3);
+    while !crowd.cluster.nodes().is_empty() {
+        drop(crowd.cluster.take_node());
+    }
+    assert_eq!(crowd.admitted().await, 0);
+    limiter_redis_servers::wait_until("it is known to be gone", || {
+        let statistics = crowd.limiter.store_statistics();
+        (statistics.unavailable_per_mille == 1_000).then_some(())
+    });
+    let unasked = crowd.limiter.check(&get("other"), at(0)).await;
+    assert_eq!(unasked.reason(), Some(Reason::StoreFailed));
+    assert_eq!(crowd.limiter.store_statistics().outages, 1);
+}
+
 mod attack {
     use super::{Crowd, Options};
 

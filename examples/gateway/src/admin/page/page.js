@@ -163,8 +163,9 @@ const MEANWHILE = {
 function storeItems(item, store) {
   const day = store.day_start_utc_s === null ? "not told by the store" : utc(store.day_start_utc_s, 0, 10);
   return [
-    item("Store", store.available ? ["good", "In use"] : ["bad", "Cannot be used"], ...store.error ? [store.error, MEANWHILE[store.on_failure]] : [],
-      `${count(store.outages)} outages since start, ${count(store.decided_without_store)} decided without it`),
+    item("Store", store.available ? ["good", "In use"] : ["bad", store.unavailable_per_mille < 1000 ? "A part cannot be used" : "Cannot be used"], ...store.error ? [store.error, MEANWHILE[store.on_failure]] : [],
+      `${count(store.outages)} outages since start, ${count(store.recent_outages)} of them within a minute, ${count(store.decided_without_store)} decided without it`,
+      ...store.unreadable ? [`${count(store.unreadable)} refused: their record cannot be read`] : [], ...store.warnings),
     item("Round trips", ["", count(store.round_trips)], `saved: ${count(store.refused_here)} refusals known to last, ${count(store.admitted_ahead)} permits held ahead, ${count(store.lost_permits)} of these lost`),
     item("Accounting day", ["good", "Kept in the store"], day, "in a cluster each user has their own"),
   ];
