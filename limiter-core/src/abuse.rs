@@ -130,6 +130,30 @@ impl Abuse {
         !settled.is_blocked() && !settled.is_counting(now, rule)
     }
 
+    /// The earliest moment at which nothing may be left ([`Abuse::is_forgotten`]), whatever is
+    /// decided from `now` on.
+    ///
+    /// An offence may turn the period into a shorter block, and a hit may set a block's end, at a
+    /// reading that is somewhat older than the last one.
+    pub(crate) const fn forgotten_from(self, now: Instant, rule: &BlockRule) -> Instant {
+        let settled = self.settle(now, rule);
+        let mark = settled.0 & MARK;
+        if settled.is_blocked() {
+            let late = if rule.extend_on_hit { LATE_MS } else { 0 };
+            return Instant::from_millis(mark.saturating_sub(late));
+        }
+        if !settled.is_counting(now, rule) {
+            return Instant::ZERO;
+        }
+        // OK because all are below 2^44.
+        let ends = mark.wrapping_add(math::widen(rule.within_ms));
+        let shortest = now
+            .as_millis()
+            .saturating_sub(LATE_MS)
+            .wrapping_add(math::widen(rule.duration_ms));
+        Instant::from_millis(if shortest < ends { shortest } else { ends })
+    }
+
     /// Whether an offence period runs, or would start in the future.
     const fn is_counting(self, now: Instant, rule: &BlockRule) -> bool {
         let start = self.0 & MARK;
@@ -150,6 +174,8 @@ impl Abuse {
     }
 }
 
+/// So far behind an earlier decision's time may a later one's lie (M2).
+const LATE_MS: u64 = 2_000;
 const BLOCKED: u64 = 1 << 63;
 const MARK: u64 = (1 << COUNT_SHIFT) - 1;
 const COUNT: u64 = !BLOCKED & !MARK;

@@ -10,6 +10,8 @@
 
 #[cfg(feature = "critical-section")]
 mod blank;
+mod idle;
+mod newcomer;
 mod registry;
 mod reserved;
 mod restart;
@@ -30,6 +32,7 @@ pub use self::restart::Restored;
 pub use self::rows::{Terms, TokenRow, UserRow};
 pub use self::statistics::Statistics;
 
+use self::idle::Idle;
 use self::users::Users;
 use crate::calendar::Calendar;
 use crate::clock::Clock;
@@ -76,6 +79,7 @@ pub struct LimiterIn<T, U> {
     counts: Statistics,
     tokens: Table<T>,
     users: Users<U>,
+    idle: Idle,
 }
 
 impl<const TOKENS: usize, const USERS: usize> Limiter<TOKENS, USERS> {
@@ -98,6 +102,7 @@ impl<const TOKENS: usize, const USERS: usize> Limiter<TOKENS, USERS> {
             counts: Statistics::ZERO,
             tokens: Table::new([TokenRow::VACANT; TOKENS]),
             users: Users::new([UserRow::VACANT; USERS]),
+            idle: Idle::UNKNOWN,
         }
     }
 }
@@ -107,8 +112,9 @@ where
     T: AsRef<[TokenRow]> + AsMut<[TokenRow]>,
     U: AsRef<[UserRow]> + AsMut<[UserRow]>,
 {
-    /// An empty limiter over rows in your memory, which are cleared. Rows beyond 2^24 of a kind
-    /// would never be used; without any, every registration finds the table full.
+    /// An empty limiter over rows in your memory, which are cleared. Users' rows beyond 2^24 are
+    /// never used, since a snapshot holds no more; without any of a kind, every registration finds
+    /// the table full.
     #[must_use]
     pub fn with_rows(policy: Policy, mut tokens: T, mut users: U) -> Self {
         tokens.as_mut().fill(TokenRow::VACANT);
@@ -119,6 +125,7 @@ where
             counts: Statistics::ZERO,
             tokens: Table::new(tokens),
             users: Users::new(users),
+            idle: Idle::UNKNOWN,
         }
     }
 
@@ -207,6 +214,10 @@ where
         {
             refunded.daily = permits;
             user.day = day;
+            if day.used() == 0 {
+                // It is as good as unused again.
+                self.idle.users.0 = Instant::ZERO;
+            }
         }
         refunded
     }

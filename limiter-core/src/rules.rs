@@ -8,6 +8,7 @@ use crate::abuse::Abuse;
 use crate::calendar::Calendar;
 use crate::daily::{DailyMode, Day, Strikes};
 use crate::decision::{Decision, Outcome, Quota, Reason, Receipt};
+use crate::math;
 use crate::policy::Policy;
 use crate::request::{Kind, Origin, Request};
 use crate::time::{Instant, MILLIS_PER_DAY, Now};
@@ -259,11 +260,38 @@ pub const fn standing_strikes(policy: &Policy, strikes: Strikes, refills: u32) -
     }
 }
 
+/// The earliest moment at which nothing may be left of a token ([`is_idle_token`]), whatever is
+/// decided from `now` on. Of one that is idle now, that is `now` or earlier.
+///
+/// Not the moment at which it will be idle if nothing is decided: an offence may turn a long period
+/// into a short block. Other changes (a refund leaves a window open; a policy, an end put to a
+/// block by hand) are for the home to know.
+#[must_use]
+pub const fn idle_from(policy: &Policy, window: Window, abuse: Abuse, now: Instant) -> Instant {
+    let window = window.settle(now, policy.window_ms);
+    let mut from = Instant::ZERO;
+    if window.is_open() {
+        from = window.start().saturating_add(math::widen(policy.window_ms));
+    }
+    if let Some(rule) = &policy.block {
+        let forgotten = abuse.forgotten_from(now, rule);
+        if forgotten.as_millis() > from.as_millis() {
+            from = forgotten;
+        }
+    }
+    from
+}
+
 /// Whether nothing is left of a user that a later decision on the accounting day `refills` could
-/// see: nothing used, no strikes (T2). Whether tokens refer to it is for the home to know.
+/// see: nothing used, no strikes that count under the policy (T2). Whether tokens refer to it is for
+/// the home to know.
 #[must_use]
 pub const fn is_unused_user(policy: &Policy, day: Day, strikes: Strikes, refills: u32) -> bool {
-    standing_strikes(policy, strikes, refills).is_none() && day.settle(refills).used() == 0
+    let forgiven = match policy.daily.mode {
+        DailyMode::FairUse { .. } => standing_strikes(policy, strikes, refills).is_none(),
+        _ => true,
+    };
+    forgiven && day.settle(refills).used() == 0
 }
 
 /// O3: the time that a block still lasts after a request that meets it, in milliseconds; 0 if it is

@@ -1,10 +1,15 @@
 //! The fixed table of tokens, by keyed id (SPEC 8).
 //!
-//! Open addressing with linear probing and Robin Hood insertion: a row that is farther from its
-//! home takes the place of one that is nearer. That keeps probes short even in a full table, and
-//! needs no tombstones, since removal shifts the following rows back. The longest distance of any
-//! row from its home is kept, so a miss ends there: at most [`Table::longest_probe`] rows are
-//! looked at (T5). An id is a keyed hash, so nobody without the key can make probes long.
+//! Open addressing with linear probing and Robin Hood insertion: rows lie in the order of their
+//! homes. That keeps probes as equal as they can be, and needs no tombstones, since removal shifts
+//! the following rows back: where a row is depends on what the table holds, not on what it has been
+//! through. The longest distance of any row from its home is kept, so a miss ends there: at most
+//! [`Table::longest_probe`] rows are looked at (T5). An id is a keyed hash, so nobody without the
+//! key can make probes long.
+//!
+//! In a full table a newcomer takes the place of a row near its home. So distances become those of
+//! a table of the rows that must stay: a few where half of them may go. The table that is filled
+//! for the first time, with none gone yet, has the longest: the square root of the number of rows.
 //!
 //! This file knows rows and ids, no rule.
 
@@ -24,8 +29,7 @@ pub(crate) trait Row: Copy {
 #[derive(Clone, Debug)]
 pub(crate) struct Table<S> {
     rows: S,
-    /// The longest distance of any row from its home.
-    reach: u32,
+    reach: Reach,
     occupied: u32,
     /// Insertions and removals, which move rows; modulo 2^32.
     changes: u32,
@@ -36,7 +40,7 @@ impl<S> Table<S> {
     pub(crate) const fn new(rows: S) -> Self {
         Self {
             rows,
-            reach: 0,
+            reach: Reach::NONE,
             occupied: 0,
             changes: 0,
         }
@@ -54,7 +58,7 @@ impl<S> Table<S> {
 
     /// The most rows that a look-up visits.
     pub(crate) const fn longest_probe(&self) -> u32 {
-        self.reach.saturating_add(1)
+        self.reach.longest().saturating_add(1)
     }
 
     pub(crate) fn rows<R>(&self) -> &[R]
@@ -85,7 +89,7 @@ impl<S> Table<S> {
         if rows.get(home)?.id() == id {
             return rows.get_mut(home);
         }
-        find_further(rows, home, math::to_index(self.reach), id)
+        find_further(rows, home, math::to_index(self.reach.longest()), id)
     }
 
     /// The row of an id if it is near its home: among the first four rows of its probing in a small
@@ -120,7 +124,7 @@ impl<S> Table<S> {
     {
         let rows = self.rows.as_ref();
         let mut index = home(id, rows.len());
-        for _ in 0..=self.reach {
+        for _ in 0..=self.reach.longest() {
             if rows.get(index)?.id() == id {
                 return Some(index);
             }
@@ -137,61 +141,126 @@ impl<S> Table<S> {
         math::to_index(self.occupied) >= self.rows.as_ref().len()
     }
 
-    /// The first row, from the home of `id` on and around the table, that `wanted` accepts.
-    /// *O*(rows).
-    pub(crate) fn search<R: Row>(&self, id: u64, wanted: impl Fn(&R) -> bool) -> Option<usize>
-    where
-        S: AsRef<[R]>,
-    {
-        let rows = self.rows.as_ref();
-        let mut index = home(id, rows.len());
-        for _ in 0..rows.len() {
-            if wanted(rows.get(index)?) {
-                return Some(index);
-            }
-            index = next(index, rows.len());
-        }
-        None
-    }
-
     /// Puts a row of a new id in, moving others if they are nearer to their home. A full table
     /// stays as it is: the caller makes room first. *O*(rows) at worst.
-    pub(crate) fn insert<R: Row>(&mut self, row: R)
+    ///
+    /// Returns the first and the last place that changed, around the end, as do those below.
+    pub(crate) fn insert<R: Row>(&mut self, row: R) -> (usize, usize)
     where
         S: AsRef<[R]> + AsMut<[R]>,
     {
         if self.is_full() {
-            return;
+            return (0, 0);
         }
         self.changes = self.changes.wrapping_add(1);
         let rows = self.rows.as_mut();
         let length = rows.len();
         let mut carried = row;
-        let mut index = home(carried.id(), length);
+        let first = home(carried.id(), length);
+        let mut index = first;
         let mut distance = 0_u32;
         for _ in 0..length {
             let Some(slot) = rows.get_mut(index) else {
-                return;
+                break;
             };
             if slot.id() == 0 {
                 *slot = carried;
-                self.reach = self.reach.max(distance);
+                self.reach.grow(distance);
                 self.occupied = self.occupied.saturating_add(1);
-                return;
+                break;
             }
             let theirs = distance_from_home(slot.id(), index, length);
             if theirs < distance {
-                self.reach = self.reach.max(distance);
+                self.reach.grow(distance);
                 mem::swap(slot, &mut carried);
                 distance = theirs;
             }
             index = next(index, length);
             distance = distance.saturating_add(1);
         }
+        (first, index)
     }
 
     /// Takes the row at `index` out and shifts the rows behind it back. *O*(rows) at worst.
-    pub(crate) fn remove<R: Row>(&mut self, index: usize)
+    pub(crate) fn remove<R: Row>(&mut self, index: usize) -> (usize, usize)
+    where
+        S: AsRef<[R]> + AsMut<[R]>,
+    {
+        let length = self.rows.as_ref().len();
+        let Some(row) = self.rows.as_ref().get(index).filter(|row| row.id() != 0) else {
+            return (index, index);
+        };
+        self.reach.lose(distance_from_home(row.id(), index, length));
+        let hole = self.shift_back(index, None);
+        if let Some(slot) = self.rows.as_mut().get_mut(hole) {
+            slot.vacate();
+        }
+        self.occupied = self.occupied.saturating_sub(1);
+        self.measure();
+        (index, hole)
+    }
+
+    /// Puts a row of a new id into a full table, in the place of the row at `index`, and moves only
+    /// the rows between that and the new one's place. *O*(rows) at worst; few rows if `index` is
+    /// near the new one's home.
+    pub(crate) fn replace<R: Row>(&mut self, index: usize, row: R) -> (usize, usize)
+    where
+        S: AsRef<[R]> + AsMut<[R]>,
+    {
+        let length = self.rows.as_ref().len();
+        let Some(old) = self.rows.as_ref().get(index) else {
+            return (index, index);
+        };
+        self.reach.lose(distance_from_home(old.id(), index, length));
+        // Rows behind, of homes before the new one's, move up first; or else those before it, of
+        // homes behind the new one's, move away.
+        let distance = distance_from_home(row.id(), index, length);
+        let mut hole = self.shift_back(index, Some(distance));
+        let mut changed = (index, hole);
+        if hole == index {
+            hole = self.shift_away(index, distance);
+            changed = (hole, index);
+        }
+        self.reach.grow(distance_from_home(row.id(), hole, length));
+        if let Some(slot) = self.rows.as_mut().get_mut(hole) {
+            *slot = row;
+        }
+        self.measure();
+        changed
+    }
+
+    /// Moves rows behind the hole at `index` back by one: those of homes before that of a new row,
+    /// whose distance in the hole is given, or all that are not at home. Returns where the hole is
+    /// then.
+    fn shift_back<R: Row>(&mut self, index: usize, new: Option<u32>) -> usize
+    where
+        S: AsRef<[R]> + AsMut<[R]>,
+    {
+        let rows = self.rows.as_mut();
+        let length = rows.len();
+        let (mut hole, mut new) = (index, new);
+        for _ in 0..length {
+            let following = next(hole, length);
+            // Fails in a table of one row, where nothing follows.
+            let Ok([vacated, row]) = rows.get_disjoint_mut([hole, following]) else {
+                break;
+            };
+            let theirs = distance_from_home(row.id(), following, length);
+            new = new.map(|distance| distance.saturating_add(1));
+            if row.id() == 0 || following == index || theirs <= new.unwrap_or(0) {
+                break;
+            }
+            self.reach.lose(theirs);
+            self.reach.grow(theirs.saturating_sub(1));
+            mem::swap(vacated, row);
+            hole = following;
+        }
+        hole
+    }
+
+    /// Moves rows before the hole at `index` away by one: those of homes behind that of a new row,
+    /// whose distance in the hole is given. Returns where the hole is then.
+    fn shift_away<R: Row>(&mut self, index: usize, distance: u32) -> usize
     where
         S: AsRef<[R]> + AsMut<[R]>,
     {
@@ -199,48 +268,94 @@ impl<S> Table<S> {
         let rows = self.rows.as_mut();
         let length = rows.len();
         let mut hole = index;
-        let mut longest_moved = match rows.get(hole) {
-            Some(row) if row.id() != 0 => distance_from_home(row.id(), hole, length),
-            _ => return,
-        };
-        for _ in 0..length {
-            let following = next(hole, length);
-            // Fails in a table of one row, where nothing follows.
-            let Ok([removed, row]) = rows.get_disjoint_mut([hole, following]) else {
+        for ours in (1..=distance).rev() {
+            let preceding = hole.checked_sub(1).unwrap_or(length.saturating_sub(1));
+            let Ok([vacated, row]) = rows.get_disjoint_mut([hole, preceding]) else {
                 break;
             };
-            if row.id() == 0 || following == index {
+            let theirs = distance_from_home(row.id(), preceding, length).saturating_add(1);
+            if theirs >= ours {
                 break;
             }
-            let distance = distance_from_home(row.id(), following, length);
-            if distance == 0 {
-                break;
-            }
-            longest_moved = longest_moved.max(distance);
-            mem::swap(removed, row);
-            hole = following;
+            self.reach.grow(theirs);
+            mem::swap(vacated, row);
+            hole = preceding;
         }
-        if let Some(slot) = rows.get_mut(hole) {
-            slot.vacate();
-        }
-        self.occupied = self.occupied.saturating_sub(1);
-        if longest_moved >= self.reach {
-            self.measure_reach();
-        }
+        hole
     }
 
-    fn measure_reach<R: Row>(&mut self)
+    fn measure<R: Row>(&mut self)
     where
         S: AsRef<[R]>,
     {
-        let rows = self.rows.as_ref();
-        let mut reach = 0;
-        for (index, row) in rows.iter().enumerate() {
-            if row.id() != 0 {
-                reach = reach.max(distance_from_home(row.id(), index, rows.len()));
+        self.reach.measure(self.rows.as_ref(), |row| row.id());
+    }
+}
+
+/// The longest distance of any row from its home, or a little more.
+///
+/// When a row at that distance is gone, the rows are measured anew, but [`Reach::STEP`] of them at
+/// a time: whoever registers a token waits for no more.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reach {
+    longest: u32,
+    /// Rows before this one are measured; 0 if none is being measured.
+    measured: u32,
+    /// The longest distance among them, and of all rows moved meanwhile.
+    seen: u32,
+    /// One more than the longest distance at which a row no longer is, since measuring began.
+    lost: u32,
+}
+
+impl Reach {
+    /// Rows that are measured at a time.
+    const STEP: usize = 64;
+
+    pub(crate) const NONE: Self = Self {
+        longest: 0,
+        measured: 0,
+        seen: 0,
+        lost: 0,
+    };
+
+    pub(crate) const fn longest(&self) -> u32 {
+        self.longest
+    }
+
+    /// A row is at this distance now.
+    pub(crate) fn grow(&mut self, distance: u32) {
+        self.longest = self.longest.max(distance);
+        self.seen = self.seen.max(distance);
+    }
+
+    /// A row is no longer at this distance.
+    pub(crate) fn lose(&mut self, distance: u32) {
+        self.lost = self.lost.max(distance.saturating_add(1));
+    }
+
+    /// Measures some of the rows, if there is a reason.
+    pub(crate) fn measure<R>(&mut self, rows: &[R], id: impl Fn(&R) -> u64) {
+        let mut from = math::to_index(self.measured);
+        if from == 0 {
+            if self.lost <= self.longest || self.longest == 0 {
+                return;
             }
+            self.lost = 0;
+            self.seen = 0;
         }
-        self.reach = reach;
+        let end = from.saturating_add(Self::STEP).min(rows.len());
+        while let Some(row) = rows.get(from).filter(|_| from < end) {
+            if id(row) != 0 {
+                let distance = distance_from_home(id(row), from, rows.len());
+                self.seen = self.seen.max(distance);
+            }
+            from = from.saturating_add(1);
+        }
+        if from >= rows.len() {
+            self.longest = self.seen;
+            from = 0;
+        }
+        self.measured = math::from_index(from);
     }
 }
 
@@ -309,7 +424,7 @@ pub(crate) fn next(index: usize, rows: usize) -> usize {
 }
 
 #[inline(never)]
-fn distance_from_home(id: u64, index: usize, rows: usize) -> u32 {
+pub(crate) fn distance_from_home(id: u64, index: usize, rows: usize) -> u32 {
     let home = home(id, rows);
     let distance = if index >= home {
         index.wrapping_sub(home)

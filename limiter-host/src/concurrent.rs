@@ -12,13 +12,15 @@
 //! | `users` | a user's words, and where they are |
 //! | `spread` | how far apart the words are that cores change |
 //! | `calendar`, `policies` | what every decision reads and next to none changes |
-//! | `registry` | who is known: registering, evicting, revoking, under a lock |
+//! | `registry` | who is known: registering, updating, revoking, under a lock |
+//! | `newcomers`, `idle` | who goes for a newcomer to a full table, and where such rows may be |
 //! | `batch`, `views`, `counts` | many decisions at once; what operators read |
 //!
 //! # The protocol
 //!
 //! A token's row is four words: id, lease (terms, user, number of the tenancy), abuse and window.
-//! Id and lease are written under the registry's lock only. A decision
+//! Id and lease are written under the registry's lock only, but for other terms of the same token,
+//! which are swapped in. A decision
 //!
 //! 1. finds the row by its id, loads lease, abuse and window, and the day and strikes of the user
 //!    if the request counts daily;
@@ -75,6 +77,8 @@ mod charge;
 mod commit;
 mod counts;
 mod decide;
+mod idle;
+mod newcomers;
 mod policies;
 mod registry;
 #[cfg(feature = "persist")]
@@ -91,11 +95,13 @@ pub use self::views::{Rows, Survey, TokenView};
 
 use self::calendar::SharedCalendar;
 use self::counts::Counts;
+use self::idle::Wakes;
+use self::newcomers::Searching;
 use self::policies::Policies;
 use self::registry::Registry;
 use self::row::{GONE, MAX_USER, swap};
 use self::spread::Spread;
-use self::sync::{Mutex, Ordering, lock};
+use self::sync::{AtomicU64, Mutex, Ordering, lock};
 use self::table::Table;
 use self::users::UserRow;
 use crate::decide::Decide;
@@ -119,8 +125,8 @@ use std::fmt;
 ///
 /// Deciding, looking and giving back are lock-free and allocate nothing; only a reading that
 /// changes the calendar, at midnight, takes a lock. Managing takes a lock that no decision waits
-/// for. All memory is allocated and written to by [`Concurrent::new`]: 41 bytes for each of many
-/// tokens and 36 for each of many users; up to 180 and 148 where there are at most 13 000 of them,
+/// for. All memory is allocated and written to by [`Concurrent::new`]: 51 bytes for each of many
+/// tokens and 36 for each of many users; up to 190 and 148 where there are at most 13 000 of them,
 /// so that cores do not get into each other's way; and 10 KiB.
 ///
 /// ```
@@ -155,6 +161,14 @@ pub struct Concurrent {
     tokens: usize,
     counts: Counts,
     registry: Mutex<Registry>,
+    /// Held by who changes terms: one token's, or all for another policy. Taken after the registry's.
+    terms: Mutex<()>,
+    /// Held by a newcomer to a full table. Taken before the registry's.
+    searching: Mutex<Searching>,
+    token_wakes: Wakes,
+    user_wakes: Wakes,
+    /// Rows that newcomers looked at.
+    searched: AtomicU64,
 }
 
 impl Concurrent {
@@ -164,14 +178,21 @@ impl Concurrent {
     pub fn new(policy: Policy, tokens: usize, users: usize) -> Self {
         let tokens = tokens.min(MAX_TOKENS);
         let users = u32::try_from(users).unwrap_or(u32::MAX).min(MAX_USER + 1);
+        let table = Table::new(tokens);
+        let rows = table.rows();
         Self {
             calendar: SharedCalendar::new(),
             policies: Policies::new(policy),
-            table: Table::new(tokens),
+            table,
             users: Spread::new(users as usize, UserRow::vacant),
             tokens,
             counts: Counts::new(),
-            registry: Mutex::new(Registry::new(users)),
+            registry: Mutex::new(Registry::new(users, rows)),
+            terms: Mutex::new(()),
+            searching: Mutex::new(Searching::new(rows, users as usize)),
+            token_wakes: Wakes::new(rows),
+            user_wakes: Wakes::new(users as usize),
+            searched: AtomicU64::new(0),
         }
     }
 
@@ -232,6 +253,7 @@ impl Concurrent {
     pub fn statistics(&self) -> Statistics {
         let mut statistics = lock(&self.registry).statistics();
         statistics.longest_probe = u32::try_from(self.table.longest_probe()).unwrap_or(u32::MAX);
+        statistics.searched_rows = self.searched.load(Ordering::Relaxed);
         statistics.with_decisions(self.counts.sums())
     }
 
@@ -285,6 +307,10 @@ impl Concurrent {
                 return 0;
             };
             if swap(&user.day, bits, day.to_bits()) {
+                if day.used() == 0 {
+                    // The user's row is as good as unused again.
+                    self.user_wakes.wake(place.unwrap_or(usize::MAX));
+                }
                 return permits;
             }
         }

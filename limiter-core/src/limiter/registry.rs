@@ -1,7 +1,5 @@
-//! Who is known to the limiter: registration, eviction, revocation (SPEC 8 and 9).
-//!
-//! Registering finds a row for the token and one for its user *before* it changes anything, so a
-//! registration that fails leaves all as it was (T3).
+//! Tokens that are known to the limiter: registering, updating, revoking them (SPEC 8 and 9). Room
+//! for new ones is the matter of `newcomer.rs`.
 
 use super::LimiterIn;
 use super::rows::{Terms, TokenRow, UserRow};
@@ -24,10 +22,14 @@ where
     /// A token that is registered already takes over the limit and the pin. A revoked one is
     /// resumed with the new user, kind and limit, but what it had used, and a block, stand (P4).
     /// In a full table a new token takes the row of an idle one, and a new user that of an unused
-    /// one, if there is such a row (T2); where every user's row is held by a token, an idle token
-    /// goes together with its unused user.
+    /// one, if there is such a row (T2); where every user's row is held by tokens, all tokens of an
+    /// unused user go together with it, if each of them is idle. The result says so: a list of
+    /// tokens that is registered once and for all should be [`pinned`](Registration::pinned).
     ///
-    /// *O*(rows) at worst, when a table is full; else the look-up's few probes.
+    /// *O*(rows) at worst: when a token needs the row of an idle one and few are idle, or a user
+    /// that of another. Being refused takes a few steps until the earliest moment at which a row may
+    /// be idle; [`Statistics::searched_rows`](super::Statistics::searched_rows) counts the rows that
+    /// were looked at.
     ///
     /// # Errors
     ///
@@ -44,19 +46,9 @@ where
         let terms = Terms::new(&registration, limit);
         let user = registration.user.as_u64();
         if let Some(index) = self.tokens.position::<TokenRow>(token.as_u64()) {
-            return self.register_again(index, &registration, terms);
+            return self.register_again(index, &registration, terms, now);
         }
-        let Some((victim, place)) = self.rooms_for(token.as_u64(), user, now) else {
-            self.counts.table_full = self.counts.table_full.wrapping_add(1);
-            crate::fmt::warn!("no row for {}", token);
-            return Err(RegisterError::TableFull);
-        };
-        if let Some(index) = victim {
-            self.evict_token(index);
-        }
-        let place = self.settle_user(place, user);
-        self.tokens.insert(TokenRow::new(token, place, terms));
-        Ok(Registered::New)
+        self.newcomer(token, user, terms, now)
     }
 
     /// Changes what sets a token's window limit; what is used stays (P3).
@@ -92,6 +84,7 @@ where
         } else {
             // A revoked row is no longer worth a pin.
             row.set_terms(row.terms().revoked(true).unpinned());
+            self.changed((index, index));
         }
         true
     }
@@ -103,10 +96,14 @@ where
     ///
     /// [`UpdateError::UnknownToken`].
     pub fn unblock(&mut self, token: TokenId) -> Result<(), UpdateError> {
-        match self.tokens.find_mut::<TokenRow>(token.as_u64()) {
-            Some(row) if !row.terms().is_revoked() => {
+        let index = self.tokens.position::<TokenRow>(token.as_u64());
+        let rows = self.tokens.rows_mut::<TokenRow>();
+        let row = index.and_then(|index| Some((index, rows.get_mut(index)?)));
+        match row {
+            Some((index, row)) if !row.terms().is_revoked() => {
                 if row.abuse.is_blocked() {
                     row.abuse = Abuse::CLEAN;
+                    self.changed((index, index));
                 }
                 Ok(())
             }
@@ -150,6 +147,7 @@ where
             row.strikes = rules::standing_strikes(&self.policy, row.strikes, refills);
         }
         self.policy = policy;
+        self.idle.forget_all();
         Ok(())
     }
 
@@ -159,116 +157,39 @@ where
         index: usize,
         registration: &Registration,
         terms: Terms,
+        now: Now,
     ) -> Result<Registered, RegisterError> {
         let user = registration.user.as_u64();
-        let Some(row) = self.tokens.rows::<TokenRow>().get(index) else {
+        let Some(&row) = self.tokens.rows::<TokenRow>().get(index) else {
             return Err(RegisterError::TableFull);
         };
         let revoked = row.terms().is_revoked();
         if !revoked && row.terms().kind() != registration.kind {
             return Err(RegisterError::OtherKind);
         }
-        let old_place = row.user;
-        let same_user = self
-            .users
-            .get(old_place)
-            .is_some_and(|row| row.id() == user);
-        let mut place = old_place;
-        if !same_user {
+        let mut place = row.user;
+        if self.users.get(place).is_none_or(|row| row.id() != user) {
             if !revoked {
                 return Err(RegisterError::OtherUser);
             }
-            let Some(found) = self.place_for_user(user, Some(row)) else {
-                self.counts.table_full = self.counts.table_full.wrapping_add(1);
-                return Err(RegisterError::TableFull);
-            };
-            self.drop_reference(old_place);
-            place = self.settle_user(found, user);
+            place = self.change_user(index, user, now)?;
         }
-        if let Some(row) = self.tokens.rows_mut::<TokenRow>().get_mut(index) {
+        let goes_sooner = place != row.user || row.terms().is_pinned() && !terms.is_pinned();
+        // Others may have gone with their user, and rows moved.
+        if let Some(index) = self.tokens.position::<TokenRow>(row.id())
+            && let Some(row) = self.tokens.rows_mut::<TokenRow>().get_mut(index)
+        {
             row.set_terms(terms);
             row.user = place;
+            if goes_sooner {
+                self.changed((index, index));
+            }
         }
         Ok(if revoked {
             Registered::Resumed
         } else {
             Registered::Updated
         })
-    }
-
-    /// The token row to evict, if one must go, and the place of the user's row; `None` if there is
-    /// no room for either. Changes nothing.
-    fn rooms_for(&self, token: u64, user: u64, now: Now) -> Option<(Option<usize>, u32)> {
-        let full = self.tokens.is_full::<TokenRow>();
-        // At first any idle row will do, if one must go at all. If that leaves no room for the
-        // user, the idle row must be the last one of an unused user, who goes with it.
-        for with_user in [false, true] {
-            let victim = if full || with_user {
-                Some(self.tokens.search(token, |row: &TokenRow| {
-                    row.id() != 0
-                        && row.is_evictable(&self.policy, now.monotonic())
-                        && (!with_user || self.is_free_without(row.user, Some(row)))
-                })?)
-            } else {
-                None
-            };
-            let leaving = victim.and_then(|index| self.tokens.rows::<TokenRow>().get(index));
-            if let Some(place) = self.place_for_user(user, leaving) {
-                return Some((victim, place));
-            }
-        }
-        None
-    }
-
-    /// Where a user is, or where its row can go once the row `leaving` is gone.
-    fn place_for_user(&self, user: u64, leaving: Option<&TokenRow>) -> Option<u32> {
-        self.users.position(user).or_else(|| {
-            self.users
-                .place_for(user, |place, _| self.is_free_without(place, leaving))
-        })
-    }
-
-    /// Whether a user's row could be taken over (T2) if the token row `leaving` were gone.
-    fn is_free_without(&self, place: u32, leaving: Option<&TokenRow>) -> bool {
-        let leaving = u16::from(leaving.is_some_and(|row| row.user == place));
-        self.users.get(place).is_some_and(|row| {
-            row.tokens() <= leaving && row.is_like_new(&self.policy, self.calendar.refills())
-        })
-    }
-
-    /// Gives the user a row at `place`, unless it is the user's already, and counts one token more.
-    fn settle_user(&mut self, place: u32, user: u64) -> u32 {
-        if self.users.get(place).is_none_or(|row| row.id() != user) && self.users.take(place, user)
-        {
-            self.counts.evicted_users = self.counts.evicted_users.wrapping_add(1);
-        }
-        if let Some(row) = self.users.get_mut(place) {
-            row.add_token();
-        }
-        place
-    }
-
-    fn evict_token(&mut self, index: usize) {
-        self.remove_token(index);
-        self.counts.evicted_tokens = self.counts.evicted_tokens.wrapping_add(1);
-    }
-
-    fn remove_token(&mut self, index: usize) {
-        if let Some(place) = self
-            .tokens
-            .rows::<TokenRow>()
-            .get(index)
-            .map(|row| row.user)
-        {
-            self.drop_reference(place);
-            self.tokens.remove::<TokenRow>(index);
-        }
-    }
-
-    fn drop_reference(&mut self, place: u32) {
-        if let Some(row) = self.users.get_mut(place) {
-            row.drop_token();
-        }
     }
 }
 
@@ -308,10 +229,30 @@ pub enum BadLimit {
 pub enum Registered {
     /// It was not known, and has a row now.
     New,
+    /// The same, and it took the row of an idle token that was known, which is unknown now (T2).
+    ///
+    /// Whoever registers tokens before they are used, each time, need not care. Whoever registers
+    /// each once has more tokens than rows, and should give the limiter more, or pin the tokens:
+    /// then the one that finds no row is told so.
+    NewInPlaceOf {
+        /// The token that is unknown now.
+        token: TokenId,
+        /// Other tokens of its user, which went with it, as the new one's user needed that user's
+        /// row.
+        others: u32,
+    },
     /// It was registered already, and has the new limit and pin.
     Updated,
     /// It was revoked, and goes on where it was (P4).
     Resumed,
+}
+
+impl Registered {
+    /// Whether the token was not known, and had no row.
+    #[must_use]
+    pub const fn is_new(self) -> bool {
+        matches!(self, Self::New | Self::NewInPlaceOf { .. })
+    }
 }
 
 /// Why a token could not be registered; nothing was changed.

@@ -90,8 +90,8 @@ where
         let refills = self.calendar.refills();
         for record in image.users() {
             let place = self.users.position(record.id).or_else(|| {
-                let place = self.users.place_for(record.id, |_, _| false)?;
-                self.users.take(place, record.id);
+                let place = self.users.vacant(record.id)?;
+                self.users.take(place, record.id, refills);
                 Some(place)
             });
             if let Some(row) = place.and_then(|place| self.users.get_mut(place)) {
@@ -109,6 +109,7 @@ where
                 row.abuse = Abuse::blocked_for(record.left_ms, now);
             }
         }
+        self.idle.forget_all();
         Ok(restored)
     }
 

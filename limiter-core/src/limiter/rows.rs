@@ -80,6 +80,23 @@ impl TokenRow {
         self.terms = terms;
     }
 
+    /// When the last window began; at the end of time if none ever did.
+    pub(super) const fn last_began(&self) -> Instant {
+        if self.window.is_open() {
+            self.window.start()
+        } else {
+            Instant::MAX
+        }
+    }
+
+    /// The earliest moment at which a token may take this row; [`Instant::MAX`] of a pinned one.
+    pub(super) const fn evictable_from(&self, policy: &Policy, now: Instant) -> Instant {
+        if self.terms.is_pinned() {
+            return Instant::MAX;
+        }
+        rules::idle_from(policy, self.window, self.abuse, now)
+    }
+
     /// Whether the row could not be told from a new one (T2), pins aside.
     pub(super) const fn is_like_new(&self, policy: &Policy, now: Instant) -> bool {
         rules::is_idle_token(policy, self.window, self.abuse, now)
@@ -254,6 +271,8 @@ pub struct UserRow {
     /// Tokens that refer to this row. At the largest number it stays there for ever, and the row
     /// with it.
     tokens: u16,
+    /// For one search: tokens among them that may be evicted.
+    pub(super) leaving: u16,
 }
 
 impl UserRow {
@@ -266,14 +285,21 @@ impl UserRow {
         day: Day::new(0, 0),
         strikes: Strikes::NONE,
         tokens: 0,
+        leaving: 0,
     };
 
     pub(super) const fn new(id: u64) -> Self {
         Self { id, ..Self::VACANT }
     }
 
-    pub(super) const fn tokens(&self) -> u16 {
-        self.tokens
+    /// Whether a token refers to this row.
+    pub(super) const fn has_tokens(&self) -> bool {
+        self.tokens > 0
+    }
+
+    /// Whether every token that refers to this row may be evicted, by the last search.
+    pub(super) const fn all_leave(&self) -> bool {
+        self.leaving == self.tokens && self.tokens < u16::MAX
     }
 
     pub(super) const fn add_token(&mut self) {

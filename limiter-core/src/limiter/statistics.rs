@@ -16,6 +16,8 @@ pub struct Statistics {
     pub evicted_users: u64,
     /// Registrations that found no row (T3).
     pub table_full: u64,
+    /// Rows that registrations looked at in search of one that may be evicted.
+    pub searched_rows: u64,
     /// Tokens that have a row, revoked ones included.
     pub tokens: u32,
     /// Users that have a row.
@@ -32,6 +34,7 @@ impl Statistics {
         evicted_tokens: 0,
         evicted_users: 0,
         table_full: 0,
+        searched_rows: 0,
         tokens: 0,
         users: 0,
         longest_probe: 0,

@@ -87,7 +87,9 @@ fn ends_a_miss_at_the_longest_distance_in_a_full_table() {
 #[test]
 fn shortens_the_probe_again_when_the_farthest_row_goes() {
     let mut table = empty();
-    (1..=5).for_each(|serial| table.insert(Plain(id(2, serial))));
+    for serial in 1..=5 {
+        table.insert(Plain(id(2, serial)));
+    }
     assert_eq!(table.longest_probe(), 5);
     let first = table.position(id(2, 1)).expect("present");
     table.remove(first);
@@ -95,14 +97,48 @@ fn shortens_the_probe_again_when_the_farthest_row_goes() {
 }
 
 #[test]
-fn searches_from_the_home_around_the_table() {
+fn a_newcomer_to_a_full_table_keeps_the_order_of_homes_and_the_longest_distance() {
+    let mut random = 1_u64;
+    let mut below = |end: u64| {
+        random = random
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (random >> 33) % end
+    };
     let mut table = empty();
-    (0..8).for_each(|home| table.insert(Plain(id(home, 1))));
-    assert_eq!(
-        table.search(id(6, 9), |row: &Plain| row.0 == id(1, 1)),
-        Some(1)
-    );
-    assert_eq!(table.search(id(6, 9), |_: &Plain| false), None);
+    for serial in 1..=8 {
+        table.insert(Plain(id(below(8), serial)));
+    }
+    for serial in 9..5_000 {
+        let row = Plain(id(below(8), serial));
+        let place = usize::try_from(below(8)).unwrap();
+        let gone = table.rows[place].0;
+        table.replace(place, row);
+        assert!(!holds(&table, gone) && holds(&table, row.0));
+        assert!(table.rows.iter().all(|row| holds(&table, row.0)));
+        let distances = table.rows.iter().enumerate();
+        let distances: Vec<u32> = distances
+            .map(|(index, row)| distance_from_home(row.0, index, 8))
+            .collect();
+        let ordered = |index: usize| distances[(index + 1) % 8] <= distances[index] + 1;
+        assert!((0..8).all(ordered), "{distances:?}");
+        let longest = distances.iter().max().unwrap();
+        assert_eq!(table.longest_probe(), longest + 1);
+    }
+}
+
+#[test]
+fn the_reach_of_a_large_table_shortens_without_looking_at_all_rows_at_once() {
+    let mut table = Table::new([VACANT; 1_000]);
+    for serial in 1..=100 {
+        table.insert(Plain(id(2, serial)));
+    }
+    assert_eq!(table.longest_probe(), 100);
+    for serial in 1..=50 {
+        table.remove(table.position(id(2, serial)).expect("present"));
+    }
+    assert!(table.longest_probe() <= 100 - 16, "measured three times");
+    assert!((51..=100).all(|serial| table.position(id(2, serial)).is_some()));
 }
 
 #[test]

@@ -303,7 +303,10 @@ fn t2_rows_that_an_image_brought_stay_until_nothing_in_them_counts() {
     let later = now(300_000, NOON + DAY_S);
     assert_eq!(
         after.register(token("b"), of_user("b"), later),
-        Ok(Registered::New)
+        Ok(Registered::NewInPlaceOf {
+            token: token("c"),
+            others: 0
+        })
     );
 }
 

@@ -155,6 +155,7 @@ impl Concurrent {
             return Err(Not::YetCharged);
         }
         let charged = || Charged {
+            limiter: self,
             policy,
             refills,
             token,

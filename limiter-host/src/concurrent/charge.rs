@@ -1,6 +1,7 @@
 //! A window that was charged, and a day that others charged meanwhile: whether the day still has
 //! room is found out again, and if it has none the window gets its permits back.
 
+use super::Concurrent;
 use super::row::{Lease, Row, swap, window_bits};
 use super::sync::Ordering;
 use super::users::{UserRow, is_later};
@@ -10,6 +11,7 @@ use limiter_core::{Now, Policy, Request, TokenId};
 
 /// A window's charge that is not confirmed yet.
 pub(super) struct Charged<'a> {
+    pub(super) limiter: &'a Concurrent,
     pub(super) policy: &'a Policy,
     /// The accounting day that it was decided on.
     pub(super) refills: u32,
@@ -79,6 +81,9 @@ impl Charged<'_> {
             }
             let less = day.give_back(self.request.cost.get());
             if swap(&user.day, bits, less.to_bits()) {
+                if less.used() == 0 {
+                    self.limiter.user_wakes.wake(self.lease.user() as usize);
+                }
                 return;
             }
         }
@@ -104,6 +109,9 @@ impl Charged<'_> {
                 window.give_back(cost)
             };
             if swap(&self.row.state.window, bits, window_bits(less, token)) {
+                if !less.is_open() {
+                    self.limiter.wake_token(token);
+                }
                 return;
             }
         }

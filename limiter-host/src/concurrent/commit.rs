@@ -29,6 +29,7 @@ impl Case<'_> {
             return self.still(decision);
         };
         let charged = Charged {
+            limiter: self.limiter,
             policy: self.policy,
             refills: self.calendar.refills(),
             token: self.token,

@@ -14,6 +14,7 @@ use limiter_core::{Decision, Now, Policy, Reason, Request, TokenId};
 
 /// What one attempt to decide a request goes by.
 pub(super) struct Case<'a> {
+    pub(super) limiter: &'a Concurrent,
     pub(super) policy: &'a Policy,
     pub(super) calendar: Calendar,
     pub(super) token: TokenId,
@@ -128,6 +129,7 @@ impl Concurrent {
             return Err(Overtaken);
         }
         Ok(Some(Case {
+            limiter: self,
             policy,
             calendar,
             token,

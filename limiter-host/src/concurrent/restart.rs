@@ -124,6 +124,8 @@ impl Concurrent {
         for block in image.blocks() {
             self.resume_block(block, now);
         }
+        self.token_wakes.wake_all();
+        self.user_wakes.wake_all();
         Ok(restored)
     }
 

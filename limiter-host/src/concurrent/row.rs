@@ -3,7 +3,7 @@
 //! | word | holds | changed by |
 //! |---|---|---|
 //! | id | the token's keyed id, 0 if the row is vacant | the holder of the registry's lock |
-//! | lease | terms, the user's place, and the number of the tenancy | the holder of that lock |
+//! | lease | terms, the user's place, and the number of the tenancy | the holder of that lock; terms alone also by compare-and-swap |
 //! | abuse | [`Abuse`] | compare-and-swap |
 //! | window | [`Window`] | compare-and-swap |
 //!
@@ -66,6 +66,12 @@ impl Row<'_> {
     /// By the holder of the registry's lock alone.
     pub(super) fn set_lease(self, lease: Lease) {
         self.head.lease.store(lease.0, Ordering::Release);
+    }
+
+    /// Puts another lease in the place of one that was seen, unless it has changed. By anybody, for
+    /// other terms of the same token.
+    pub(super) fn swap_lease(self, seen: Lease, lease: Lease) -> bool {
+        swap(&self.head.lease, seen.0, lease.0)
     }
 
     /// Whether the row is still the token's, in the tenancy in which `lease` was read.

@@ -7,6 +7,7 @@
 use super::row::swap;
 use super::sync::{AtomicU64, Ordering};
 use limiter_core::daily::{Day, Strikes};
+use limiter_core::{Policy, rules};
 
 /// What decisions change of one user.
 #[repr(align(16))]
@@ -38,19 +39,35 @@ impl UserRow {
         swap(&self.strikes, seen.0, seen.with(strikes).0)
     }
 
+    /// Whether the row is free on the accounting day `refills`, which may be one that no decision
+    /// has seen: nothing in it counts (T2). Not if it is of a later day.
+    pub(super) fn is_unused(&self, policy: &Policy, refills: u32) -> bool {
+        let record = self.record();
+        is_unused(policy, self.day.load(Ordering::Acquire), record, refills)
+    }
+
     /// Gives the row to another user; says no, and changes nothing, if something in it counts or
     /// it is used at this very moment. No token may refer to it.
-    pub(super) fn take_over(&self, is_unused: impl Fn(Day, Strikes) -> bool) -> bool {
+    ///
+    /// What was used on the day `stands`, the calendar's, is left in the row. It may be taken when
+    /// that day is over by the clock, and no decision has seen it: should a late one still come, it
+    /// leaves the new user too little, and a refund of the old user's gives nothing to the new one.
+    pub(super) fn take_over(&self, policy: &Policy, refills: u32, stands: u32) -> bool {
         let record = self.record();
         let day = self.day.load(Ordering::Acquire);
-        if !is_unused(Day::from_bits(day), record.strikes()) {
+        if !is_unused(policy, day, record, refills) {
             return false;
         }
         let next = Record((record.0 >> 32).wrapping_add(1) << 32);
         if !swap(&self.strikes, record.0, next.0) {
             return false;
         }
-        if swap(&self.day, day, unused(next.0 >> 32)) {
+        let used = Day::from_bits(day).settle(stands).used() > 0;
+        if swap(
+            &self.day,
+            day,
+            if used { day } else { unused(next.0 >> 32) },
+        ) {
             return true;
         }
         // No token refers to the row, so nobody has changed the record meanwhile.
@@ -80,6 +97,13 @@ impl Record {
     }
 }
 
+fn is_unused(policy: &Policy, day: u64, record: Record, refills: u32) -> bool {
+    let (day, strikes) = (Day::from_bits(day), record.strikes());
+    !is_later(day.refills(), refills)
+        && !is_later_strike(strikes, refills)
+        && rules::is_unused_user(policy, day, strikes, refills)
+}
+
 /// A day on which nothing was used, in a form that no other user has had in this row: a day long
 /// past, whose count is the user's number.
 fn unused(user: u64) -> u64 {
@@ -102,36 +126,48 @@ pub(super) fn is_later_strike(strikes: Strikes, refills: u32) -> bool {
 /// Accounting days are counted from 0 on: 2^30 of them pass before this one looks later.
 const LONG_PAST: u32 = u32::MAX / 4 * 3;
 
-/// Finds users by id, and counts their tokens.
+/// Finds users by id, and the rows of their tokens.
 pub(super) struct Index {
     /// The first place of each chain.
     heads: Box<[u32]>,
     entries: Box<[Entry]>,
+    /// By the place of a token's row: which ones are its user's too.
+    links: Box<[Link]>,
     /// Places from here on have never been used.
     used: u32,
-    /// Where the last search for an unused place ended.
-    hand: u32,
 }
 
 #[derive(Clone, Copy)]
 struct Entry {
     id: u64,
     next: u32,
-    tokens: u32,
+    /// The place of the row of one of its tokens.
+    token: u32,
+}
+
+/// The rows of the user's tokens before and behind a row, in no order.
+#[derive(Clone, Copy)]
+struct Link {
+    before: u32,
+    behind: u32,
 }
 
 impl Index {
-    pub(super) fn new(users: u32) -> Self {
+    pub(super) fn new(users: u32, token_rows: usize) -> Self {
         let entry = Entry {
             id: 0,
             next: NONE,
-            tokens: 0,
+            token: NONE,
+        };
+        let link = Link {
+            before: NONE,
+            behind: NONE,
         };
         Self {
             heads: vec![NONE; users as usize].into_boxed_slice(),
             entries: vec![entry; users as usize].into_boxed_slice(),
+            links: vec![link; token_rows].into_boxed_slice(),
             used: 0,
-            hand: 0,
         }
     }
 
@@ -147,23 +183,13 @@ impl Index {
         None
     }
 
-    /// A place that was never used, else the first one that `is_free` gives away, which is told
-    /// the place and its number of tokens. *O*(users).
-    pub(super) fn find_room(&mut self, is_free: impl Fn(u32, u32) -> bool) -> Option<u32> {
-        if (self.used as usize) < self.entries.len() {
-            return Some(self.used);
-        }
-        for _ in 0..self.used {
-            let place = self.hand;
-            self.hand = if place + 1 < self.used { place + 1 } else { 0 };
-            if is_free(place, self.tokens(place)) {
-                return Some(place);
-            }
-        }
-        None
+    /// A place that was never used.
+    pub(super) fn unused(&self) -> Option<u32> {
+        ((self.used as usize) < self.entries.len()).then_some(self.used)
     }
 
-    /// Enters a new user at a place that [`Index::find_room`] found; says whether it was another's.
+    /// Enters a new user at a place: the one never used, or one of a user without tokens. Says
+    /// whether it was another's.
     pub(super) fn enter(&mut self, place: u32, id: u64) -> bool {
         let taken_over = place < self.used;
         if taken_over {
@@ -175,7 +201,7 @@ impl Index {
         self.entries[place as usize] = Entry {
             id,
             next: std::mem::replace(&mut self.heads[chain], place),
-            tokens: 0,
+            token: NONE,
         };
         taken_over
     }
@@ -184,16 +210,41 @@ impl Index {
         self.entries.get(place as usize).map_or(0, |entry| entry.id)
     }
 
-    pub(super) fn tokens(&self, place: u32) -> u32 {
-        self.entries[place as usize].tokens
+    /// The rows of a user's tokens.
+    pub(super) fn tokens(&self, place: u32) -> impl Iterator<Item = usize> {
+        let first = self.entries.get(place as usize).map(|entry| entry.token);
+        let next = |row: u32| (row != NONE).then_some(row);
+        let rows = std::iter::successors(first.and_then(next), move |&row| {
+            next(self.links[row as usize].behind)
+        });
+        rows.map(|row| row as usize)
     }
 
-    pub(super) fn add_token(&mut self, place: u32) {
-        self.entries[place as usize].tokens += 1;
+    /// Makes the row of a token one of the user's at a place. It is nobody's.
+    pub(super) fn add_token(&mut self, place: u32, row: usize) {
+        let number = u32::try_from(row).unwrap_or(NONE);
+        let entry = &mut self.entries[place as usize];
+        let behind = std::mem::replace(&mut entry.token, number);
+        if behind != NONE {
+            self.links[behind as usize].before = number;
+        }
+        self.links[row] = Link {
+            before: NONE,
+            behind,
+        };
     }
 
-    pub(super) fn drop_token(&mut self, place: u32) {
-        self.entries[place as usize].tokens -= 1;
+    /// Makes the row of a token nobody's, which is one of the user's at a place.
+    pub(super) fn drop_token(&mut self, place: u32, row: usize) {
+        let Link { before, behind } = self.links[row];
+        if before == NONE {
+            self.entries[place as usize].token = behind;
+        } else {
+            self.links[before as usize].behind = behind;
+        }
+        if behind != NONE {
+            self.links[behind as usize].before = before;
+        }
     }
 
     /// Users that have a row.
@@ -236,7 +287,7 @@ impl Index {
     }
 }
 
-/// No place: places are below 2^24.
+/// No place: those of users are below 2^24, those of token rows below 2^29.
 const NONE: u32 = u32::MAX;
 
 #[cfg(all(test, not(limiter_loom)))]
@@ -245,10 +296,11 @@ mod tests {
 
     #[test]
     fn finds_users_by_id_through_many_take_overs() {
-        let mut index = Index::new(5);
+        let mut index = Index::new(5, 0);
         let mut here = Vec::new();
-        for id in (1..200_u64).map(|n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15)) {
-            let place = index.find_room(|_, _| true).unwrap();
+        for turn in 1..200_u32 {
+            let id = u64::from(turn).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            let place = index.unused().unwrap_or(turn * 3 % 5);
             if index.enter(place, id) {
                 here.retain(|&(at, _)| at != place);
             }
@@ -258,13 +310,43 @@ mod tests {
         }
         assert_eq!((index.occupied(), here.len()), (5, 5));
         assert!((1..=5).contains(&index.longest_probe()));
-        assert_eq!(index.find_room(|_, _| false), None);
+    }
+
+    #[test]
+    fn tells_the_rows_of_a_users_tokens_through_many_changes() {
+        let mut index = Index::new(3, 20);
+        for id in 1..=3 {
+            let place = index.unused().expect("there are three");
+            index.enter(place, id);
+        }
+        let mut owners = [None::<u32>; 20];
+        let mut random = 1_u64;
+        for _ in 0..2_000 {
+            random = random
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            let row = usize::try_from(random >> 33).unwrap() % 20;
+            let place = u32::try_from(random >> 61).unwrap() % 3;
+            match owners[row].take() {
+                Some(owner) => index.drop_token(owner, row),
+                None => {
+                    index.add_token(place, row);
+                    owners[row] = Some(place);
+                }
+            }
+            for place in 0..3 {
+                let mut rows: Vec<usize> = index.tokens(place).collect();
+                rows.sort_unstable();
+                let own = |&row: &usize| owners[row] == Some(place);
+                assert_eq!(rows, (0..20).filter(own).collect::<Vec<_>>());
+            }
+        }
     }
 
     #[test]
     fn an_index_without_places_has_no_room() {
-        let mut index = Index::new(0);
-        assert_eq!((index.find(5), index.find_room(|_, _| true)), (None, None));
+        let index = Index::new(0, 0);
+        assert_eq!((index.find(5), index.unused()), (None, None));
     }
 
     #[test]
@@ -273,7 +355,7 @@ mod tests {
         let mut days = vec![row.day.load(Ordering::Relaxed)];
         let mut records = vec![row.record().0];
         for _ in 0..10 {
-            assert!(row.take_over(|_, _| true));
+            assert!(row.take_over(&Policy::pipedrive(), 0, 0));
             days.push(row.day.load(Ordering::Relaxed));
             records.push(row.record().0);
             assert_eq!(Day::from_bits(days[days.len() - 1]).settle(0).used(), 0);

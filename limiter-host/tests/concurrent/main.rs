@@ -2,7 +2,9 @@
 //! threads that hammer it.
 
 mod batch;
+mod crowded;
 mod differential;
+mod rules;
 mod subjects;
 mod threads;
 mod turnover;

@@ -26,7 +26,7 @@ fn an_offence_is_counted_or_its_row_is_gone() {
             |l| l.register(token(3), api_token_of(1), at(0)),
             |l| write(l, 1, at(0)),
         );
-        if registered == Ok(Registered::New) {
+        if registered.is_ok_and(Registered::is_new) {
             assert_eq!(write.reason(), Some(Reason::Unauthenticated));
             let fresh = read(&limiter, 3, at(0));
             assert!(fresh.is_admitted(), "nobody else's offence");

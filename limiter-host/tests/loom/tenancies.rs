@@ -23,7 +23,7 @@ fn a_row_goes_to_another_token_or_stays_charged() {
             |l| read(l, 1, at(0)),
         );
         match registered {
-            Ok(Registered::New) => {
+            Ok(registered) if registered.is_new() => {
                 assert_eq!(read.reason(), Some(Reason::Unauthenticated));
                 assert_eq!(left(&limiter, 2, at(0)), (1, 1), "nobody else's charge");
             }
@@ -50,7 +50,7 @@ fn a_users_row_goes_to_another_user_or_stays_charged() {
             |l| write(l, 1, at(0)),
         );
         match registered {
-            Ok(Registered::New) => {
+            Ok(registered) if registered.is_new() => {
                 assert_eq!(write.reason(), Some(Reason::Unauthenticated));
                 assert_eq!(left(&limiter, 2, at(0)), (1, 1), "nobody else's charge");
             }
@@ -98,7 +98,7 @@ fn a_late_write_of_a_token_that_changed_its_user_charges_nobody_who_took_the_fir
             |l| write(l, 1, at(0)),
         );
         // The first user's row was free, unless the write had charged it, if only for a moment.
-        if third == Ok(Registered::New) {
+        if third.is_ok_and(Registered::is_new) {
             assert_eq!(left(&limiter, 2, at(0)), (3, 3));
         } else {
             assert_eq!(third, Err(RegisterError::TableFull));
@@ -125,7 +125,7 @@ fn a_late_read_of_a_token_that_was_registered_anew_goes_by_its_new_terms() {
             |l| read(l, 1, at(0)),
         );
         // A row that was given up was not charged before, so what is admitted came after.
-        if registered == Ok(Registered::New) {
+        if registered.is_ok_and(Registered::is_new) {
             match read.quota() {
                 Some(quota) => assert_eq!(quota.limit, 3),
                 None => assert_eq!(read.reason(), Some(Reason::Unauthenticated)),
@@ -145,7 +145,7 @@ fn a_late_write_of_a_token_that_was_registered_anew_charges_its_new_user() {
         let (registered, write) = race(&limiter, pass_to_second_user, |l| write(l, 1, at(0)));
         let charged = u32::from(write.is_admitted());
         let left = [2, 1].map(|token| left(&limiter, token, at(0)).1);
-        if registered == Ok(Registered::New) {
+        if registered.is_ok_and(Registered::is_new) {
             assert_eq!(left, [3, 3 - charged], "the first user's is not touched");
         } else {
             assert_eq!(registered, Ok(Registered::Resumed));
@@ -174,7 +174,7 @@ fn a_late_write_that_was_overtaken_on_the_first_users_day_charges_its_new_user()
         );
         let charged = u32::from(write.is_admitted());
         let left = [2, 1].map(|token| left(&limiter, token, at(0)).1);
-        if registered == Ok(Registered::New) {
+        if registered.is_ok_and(Registered::is_new) {
             assert_eq!(left, [2, 3 - charged], "the first user's is not touched");
         } else {
             assert_eq!(registered, Ok(Registered::Resumed));

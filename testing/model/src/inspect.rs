@@ -3,7 +3,7 @@
 use crate::calendar::Calendar;
 use crate::daily::UserDay;
 use crate::model::Model;
-use crate::policy::{Now, Policy};
+use crate::policy::{Mode, Now, Policy};
 use crate::window;
 
 impl Model {
@@ -23,6 +23,14 @@ impl Model {
     #[must_use]
     pub fn refills(&self) -> u64 {
         self.calendar.refills()
+    }
+
+    /// Returns the number of refills that a decision at `now` would go by.
+    #[must_use]
+    pub fn refills_at(&self, now: Now) -> u64 {
+        let mut calendar = self.calendar;
+        calendar.feed(self.policy.known_utc(now.utc), i128::from(now.t_ms));
+        calendar.refills()
     }
 
     /// Returns whether a request of `token` would get past O2.
@@ -98,13 +106,22 @@ impl Model {
         })
     }
 
-    /// Returns whether the user's row could not be told from a new one: no token's row refers to
-    /// it, nothing used this accounting day, no strikes (T2). True if there is no row.
+    /// Returns whether the user's row could be told from a new one by nothing but the tokens that
+    /// refer to it: nothing used on the accounting day that `now` makes it, no strikes that count
+    /// under the policy in force (T2). True if there is no row.
     #[must_use]
-    pub fn user_is_like_new(&self, user: u64) -> bool {
-        self.tokens.values().all(|row| row.user != user)
-            && self.used_today(user) == 0
-            && self.strikes(user) == 0
+    pub fn user_is_unused(&self, user: u64, now: Now) -> bool {
+        let record = self.users.get(&user).copied().unwrap_or_default();
+        let record = record.on(self.refills_at(now)).forgiven(self.policy.mode);
+        let strikes_count = matches!(self.policy.mode, Mode::FairUse { .. });
+        record.used() == 0 && !(strikes_count && record.strikes() > 0)
+    }
+
+    /// Returns whether the user's row could not be told from a new one: it is unused, and no token's
+    /// row refers to it (T2). True if there is no row.
+    #[must_use]
+    pub fn user_is_like_new(&self, user: u64, now: Now) -> bool {
+        self.tokens.values().all(|row| row.user != user) && self.user_is_unused(user, now)
     }
 
     /// Drops the token's row as an eviction would; answers whether it may (T2).
@@ -116,10 +133,19 @@ impl Model {
         may
     }
 
-    /// Drops the user's row as an eviction would; answers whether it may (T2).
-    pub fn evict_user(&mut self, user: u64) -> bool {
-        let may = self.user_is_like_new(user);
+    /// Drops the user's row as an eviction would, and with it its tokens; answers whether it may:
+    /// the user is unused, and each of its tokens like new (T2).
+    pub fn evict_user(&mut self, user: u64, now: Now) -> bool {
+        let tokens = self.tokens.iter().filter(|(_, row)| row.user == user);
+        let tokens: Vec<u64> = tokens.map(|(&token, _)| token).collect();
+        let may = self.user_is_unused(user, now)
+            && tokens
+                .iter()
+                .all(|&token| self.token_is_like_new(token, now));
         if may {
+            tokens.iter().for_each(|token| {
+                self.tokens.remove(token);
+            });
             self.users.remove(&user);
         }
         may

@@ -7,6 +7,7 @@
 //!   property test feeds it.
 #![forbid(unsafe_code)]
 
+pub mod crowded;
 mod decode;
 mod macros;
 mod pair;

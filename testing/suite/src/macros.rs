@@ -24,6 +24,15 @@ macro_rules! suite {
             t2_a_user_row_stays_while_it_has_strikes
             t2_receipts_of_a_count_that_saturated_give_the_rows_next_user_nothing
             t2_a_user_row_stays_while_a_token_refers_to_it
+            t2_users_with_idle_tokens_do_not_lock_newcomers_out
+            t2_one_token_in_use_keeps_its_user_and_the_other_tokens
+            t2_yesterdays_idle_users_do_not_lock_newcomers_out
+            t2_strikes_of_a_former_fair_use_mode_hold_no_row
+            t2_what_takes_an_idle_tokens_row_says_whose
+            t3_being_refused_again_looks_at_no_row_until_one_may_be_idle
+            t3_a_block_shorter_than_the_offence_period_frees_a_row_early
+            t3_what_frees_a_row_early_is_not_overlooked
+            t3_a_refund_frees_a_users_row_early
             t3_a_full_table_says_so_touches_nobody_and_counts_it
             t3_what_is_wrong_with_a_registration_is_said_before_a_row_is_looked_for
             t5_no_look_up_visits_more_rows_than_are_told_and_there_are

@@ -29,6 +29,9 @@ pub struct Turned {
     pub longest_probe: u32,
     /// The same of users.
     pub longest_user_probe: u32,
+    /// Rows that a search for an idle one visited, over registrations, in hundredths, after the
+    /// first generation.
+    pub searched_hundredths: u64,
     /// At the end.
     pub statistics: Statistics,
 }
@@ -39,6 +42,7 @@ struct Host<S> {
     key: HashKey,
     tokens_of_user: u64,
     t_ms: u64,
+    registered: u64,
 }
 
 impl<S: Subject> Host<S> {
@@ -65,6 +69,7 @@ impl<S: Subject> Host<S> {
         let registered: Result<Registered, RegisterError> =
             self.subject.register(token, registration, at);
         assert!(registered.is_ok(), "{registered:?}: idle rows abound");
+        self.registered += 1;
         self.subject.check(&request, at)
     }
 }
@@ -83,6 +88,7 @@ impl Turnover {
             key: HashKey::new([7; 16]),
             tokens_of_user: self.tokens_of_user,
             t_ms: 0,
+            registered: 0,
         };
         let mut tokens: Vec<u64> = Vec::new();
         let mut random = 1_u64;
@@ -92,11 +98,13 @@ impl Turnover {
                 .wrapping_add(1_442_695_040_888_963_407);
             usize::try_from(random >> 33).expect("31 bits") % end
         };
-        let mut turned = None::<Turned>;
+        let (mut turned, mut filled) = (None::<Turned>, (0, 0));
         for generation in 0..=self.generations {
             for step in 0..in_use {
-                // A second for a quarter of the table: windows are two seconds long.
-                host.t_ms += u64::from(step % (S::TOKENS / 4_000).max(1) == 0);
+                // Four seconds for the whole table: windows are two seconds long.
+                let per_ms = (S::TOKENS / 4_000).max(1);
+                let step_ms = 4_000_u64.div_ceil(S::TOKENS as u64);
+                host.t_ms += if step % per_ms == 0 { step_ms } else { 0 };
                 let newcomer = generation * u64::try_from(in_use).expect("few") + step as u64;
                 match tokens.len() {
                     few if few < in_use => tokens.push(newcomer),
@@ -111,14 +119,17 @@ impl Turnover {
             }
             let statistics = host.subject.statistics();
             if generation == 0 {
+                filled = (statistics.searched_rows, host.registered);
                 continue;
             }
+            let searched = statistics.searched_rows - filled.0;
             let before = turned.map_or((0, 0), |turned| {
                 (turned.longest_probe, turned.longest_user_probe)
             });
             turned = Some(Turned {
                 longest_probe: statistics.longest_probe.max(before.0),
                 longest_user_probe: statistics.longest_user_probe.max(before.1),
+                searched_hundredths: 100 * searched / (host.registered - filled.1).max(1),
                 statistics,
             });
         }

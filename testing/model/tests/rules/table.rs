@@ -35,10 +35,13 @@ fn t2_a_user_is_like_new_without_tokens_counts_and_strikes() {
         forgiven_after_days: 2,
     };
     let mut model = Model::new(daily(10, mode));
-    assert!(model.user_is_like_new(1), "there is no row");
+    assert!(model.user_is_like_new(1, on_day(0, 0)), "there is no row");
     model.register(1, 1, Kind::ApiToken, Limit::Plan(1));
     model.register(2, 2, Kind::ApiToken, Limit::Plan(1));
-    assert!(!model.user_is_like_new(1), "a token refers to it");
+    assert!(
+        !model.user_is_like_new(1, on_day(0, 0)),
+        "a token refers to it"
+    );
     assert!(admits(&mut model, &post(1, 11), on_day(0, 0)));
     assert!(model.revoke(1, on_day(1_999, 0)));
     assert!(
@@ -46,14 +49,37 @@ fn t2_a_user_is_like_new_without_tokens_counts_and_strikes() {
         "the row of a revoked token stays"
     );
     assert!(model.evict_token(1, on_day(2_000, 0)));
-    assert!(!model.user_is_like_new(1), "used and a strike");
+    assert!(
+        !model.user_is_like_new(1, on_day(2_000, 0)),
+        "used and a strike"
+    );
+    let mut later = model.clone();
     assert!(admits(&mut model, &get(2, 1), on_day(2_000, 1)));
     assert!(
-        !model.user_is_like_new(1),
+        !model.user_is_like_new(1, on_day(2_000, 1)),
         "nothing used this day, a strike"
     );
     assert!(admits(&mut model, &get(2, 1), on_day(2_000, 2)));
-    assert!(model.evict_user(1), "forgiven");
+    assert!(model.evict_user(1, on_day(2_000, 2)), "forgiven");
+
+    // Strikes count under the mode fair use alone.
+    assert!(admits(&mut later, &get(2, 1), on_day(2_000, 1)));
+    later.set_policy(daily(10, Mode::Strict));
+    assert!(later.evict_user(1, on_day(2_000, 1)), "no longer counted");
+}
+
+#[test]
+fn t2_a_user_goes_with_its_idle_tokens_on_the_day_that_now_makes_it() {
+    let mut model = Model::new(daily(10, Mode::Strict));
+    for token in [1, 2] {
+        model.register(token, 1, Kind::ApiToken, Limit::Plan(1));
+    }
+    assert!(admits(&mut model, &post(1, 1), on_day(0, 0)));
+    assert!(!model.evict_user(1, on_day(2_000, 0)), "used today");
+    assert!(!model.evict_user(1, on_day(1_999, 1)), "an open window");
+    assert_eq!(model.refills(), 0, "no decision has seen the next day");
+    assert!(model.evict_user(1, on_day(2_000, 1)));
+    assert!(!model.is_known(1) && !model.is_known(2));
 }
 
 #[test]
@@ -87,7 +113,7 @@ fn t2_a_host_that_registers_before_it_decides_never_sees_an_eviction() {
         };
         for id in 0..4 {
             evicted += u32::from(evicting.evict_token(id, now));
-            evicting.evict_user(id / 2);
+            evicting.evict_user(id / 2, now);
         }
         let token = (random >> 3) % 4;
         let request = post(token, 1 + (random >> 5) % 21);

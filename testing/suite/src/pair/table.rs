@@ -46,17 +46,26 @@ impl<S: TellsRows> Pair<S> {
             return self.compare_what_is_left_but(id);
         }
         self.same("registered", given.is_ok(), true)?;
-        if given == Ok(Registered::New) {
+        if given.is_ok_and(Registered::is_new) {
             let after = self.subject.statistics();
             let grown = u64::from(after.tokens) + after.evicted_tokens;
             self.same(
-                "a row more, or one evicted",
+                "a row more, or others evicted",
                 grown,
                 u64::from(rows) + evicted + 1,
             )?;
         }
         self.model.register(id, terms.user, terms.kind, terms.limit);
         self.terms.insert(id, terms);
+        if self.model.refills_at(self.now) != self.model.refills() {
+            // The row may be that of a user of the day before. A clock that went back now would
+            // show it, so the host decides at once.
+            let read = Choices {
+                what: 1,
+                ..Choices::default()
+            };
+            self.check(id, read)?;
+        }
         match choices.act % 20 {
             0..=11 => self.check(id, choices)?,
             12 | 13 => self.refund(choices)?,
@@ -86,37 +95,34 @@ impl<S: TellsRows> Pair<S> {
     }
 
     /// Whether there is room for a token of `user` by T2: rows that could not be told from new
-    /// ones are as good as vacant, and one of a token may go with its user's.
+    /// ones are as good as vacant, and a user's may go with its tokens'.
     fn has_room(&self, id: u64, user: u64) -> bool {
-        let rows: Vec<u64> = self
-            .ids
-            .iter()
-            .copied()
-            .filter(|&id| self.has_row(id))
-            .collect();
+        let has_row = |&id: &u64| self.has_row(id);
+        let rows: Vec<u64> = self.ids.iter().copied().filter(has_row).collect();
         if rows.contains(&id) {
             // Only a revoked token's user may change; its own row then refers to the old one no
             // more.
             return self.terms[&id].user == user || self.user_has_room(&rows, Some(id), user);
         }
-        let evictable = rows
-            .iter()
-            .filter(|&&id| !self.terms[&id].pinned && self.model.token_is_like_new(id, self.now));
-        let mut leaving: Vec<Option<u64>> = evictable.copied().map(Some).collect();
-        if rows.len() < S::TOKENS {
-            leaving.push(None);
-        }
-        leaving
-            .into_iter()
-            .any(|leaving| self.user_has_room(&rows, leaving, user))
+        // Whoever goes with a user leaves room for a token too.
+        let is_evictable = |&id: &u64| self.is_evictable(id);
+        let token_room = rows.len() < S::TOKENS || rows.iter().any(is_evictable);
+        token_room && self.user_has_room(&rows, None, user)
     }
 
+    fn is_evictable(&self, id: u64) -> bool {
+        !self.terms[&id].pinned && self.model.token_is_like_new(id, self.now)
+    }
+
+    /// Whether there is room for a user once the token `leaving` has left its own.
     fn user_has_room(&self, rows: &[u64], leaving: Option<u64>, user: u64) -> bool {
-        let staying = rows.iter().filter(|&&id| Some(id) != leaving);
+        // Users who must stay, for what was used or for a token.
+        let staying = rows
+            .iter()
+            .filter(|&&id| Some(id) != leaving && !self.is_evictable(id));
         let mut users: BTreeSet<u64> = staying.map(|id| self.terms[id].user).collect();
-        users.extend(
-            (1..=5).filter(|&user| self.model.used_today(user) > 0 || self.model.strikes(user) > 0),
-        );
+        users.extend((1..=5).filter(|&user| !self.model.user_is_unused(user, self.now)));
+        // The user may be known already. If nothing holds its row, there is room for it anyway.
         users.contains(&user) || users.len() < S::USERS
     }
 }
