@@ -62,6 +62,47 @@ impl Reserve {
     }
 }
 
+/// A [`Reserve`] in a form that can be all zeros, for a limiter in `.bss`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct KeptReserve {
+    /// Never 0 but in a limiter that was not started yet.
+    ahead: u32,
+    early: u32,
+    on_failed_write: OnFailedWrite,
+    block_write_ms: u32,
+}
+
+impl KeptReserve {
+    pub(crate) const fn new(reserve: Reserve) -> Self {
+        Self {
+            ahead: reserve.ahead.get(),
+            early: reserve.early,
+            on_failed_write: reserve.on_failed_write,
+            block_write_ms: reserve.block_write_ms,
+        }
+    }
+
+    pub(crate) const fn get(&self) -> Reserve {
+        Reserve {
+            ahead: match NonZeroU32::new(self.ahead) {
+                Some(ahead) => ahead,
+                None => NonZeroU32::MIN,
+            },
+            early: self.early,
+            on_failed_write: self.on_failed_write,
+            block_write_ms: self.block_write_ms,
+        }
+    }
+
+    #[cfg(feature = "critical-section")]
+    pub(crate) const ZEROS: Self = Self {
+        ahead: 0,
+        early: 0,
+        on_failed_write: OnFailedWrite::Refuse,
+        block_write_ms: 0,
+    };
+}
+
 impl Default for Reserve {
     fn default() -> Self {
         Self::DEFAULT

@@ -95,6 +95,9 @@ impl<L: Blank, C> Shared<L, C> {
 
     /// Gives the limiter its policy and its clock, for good. The first reading may come at once.
     ///
+    /// [`Reserved`](crate::Reserved) takes a pair, the policy and its
+    /// [`Reserve`](crate::Reserve).
+    ///
     /// # Errors
     ///
     /// [`StartError`]; nothing is changed.
@@ -347,6 +350,11 @@ mod tests {
         blank.start(Policy::pipedrive());
         let made = Small::new(Policy::pipedrive());
         assert_eq!(std::format!("{blank:?}"), std::format!("{made:?}"));
+
+        let mut blank = Reserved::<2, 2>::BLANK;
+        blank.start((Policy::pipedrive(), Reserve::DEFAULT));
+        let made = Reserved::<2, 2>::new(Policy::pipedrive(), Reserve::DEFAULT);
+        assert_eq!(std::format!("{blank:?}"), std::format!("{made:?}"));
     }
 
     #[test]
@@ -378,8 +386,10 @@ mod tests {
 
     #[test]
     fn a_clock_that_fails_refuses_with_its_reason() {
-        let limiter = Reserved::<2, 2>::new(Policy::pipedrive(), Reserve::DEFAULT);
-        let shared = Shared::from_parts(limiter, || Err(ClockError::Failed));
+        let shared: Shared<Reserved<2, 2>> = Shared::new();
+        let broken = || Err(ClockError::Failed);
+        let setup = (Policy::pipedrive(), Reserve::DEFAULT);
+        shared.start(setup, broken).unwrap();
         let request = Request::new(TOKEN, Method::Get);
         let Ok(Verdict::Decided {
             decision,

@@ -8,7 +8,7 @@ use crate::time::UnixTime;
 
 /// A limiter that can begin as zeros, in `.bss`, and be given what it needs at the start.
 /// [`Shared::new`](crate::Shared::new) takes one; nothing else has a use for it.
-pub trait Blank: Sized + sealed::Sealed {
+pub trait Blank: Sized + Sealed {
     /// The argument of [`Blank::start`].
     type Setup;
 
@@ -25,7 +25,9 @@ mod sealed {
     pub trait Sealed {}
 }
 
-impl<const TOKENS: usize, const USERS: usize> sealed::Sealed for Limiter<TOKENS, USERS> {}
+pub(super) use self::sealed::Sealed;
+
+impl<const TOKENS: usize, const USERS: usize> Sealed for Limiter<TOKENS, USERS> {}
 
 impl<const TOKENS: usize, const USERS: usize> Blank for Limiter<TOKENS, USERS> {
     type Setup = Policy;

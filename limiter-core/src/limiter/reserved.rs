@@ -1,6 +1,8 @@
 //! A limiter that hands out only what was stored before (SPEC R2): the core never writes, it says
 //! when a write is due and takes note of how it went.
 
+#[cfg(feature = "critical-section")]
+mod blank;
 mod manage;
 mod verdict;
 
@@ -15,7 +17,7 @@ use crate::decision::{Decision, Reason};
 use crate::math;
 use crate::policy::Policy;
 use crate::request::{Kind, Origin, Request};
-use crate::reserve::{Bound, OnFailedWrite, Reserve};
+use crate::reserve::{Bound, KeptReserve, OnFailedWrite, Reserve};
 use crate::rules;
 use crate::snapshot::{EncodeError, Image, RestoreError, drafted_users};
 use crate::time::{Instant, Now};
@@ -84,7 +86,7 @@ pub struct ReservedIn<T, U, B> {
     limiter: LimiterIn<T, U>,
     /// By the users' places.
     bounds: B,
-    reserve: Reserve,
+    reserve: KeptReserve,
     /// The number of the last draft.
     number: u64,
     /// Drafts up to this one raise no bound any more: a newer one is stored, all of them failed, or
@@ -111,7 +113,7 @@ impl<const TOKENS: usize, const USERS: usize> Reserved<TOKENS, USERS> {
         Self {
             limiter: Limiter::new(policy),
             bounds: [Bound::NONE; USERS],
-            reserve,
+            reserve: KeptReserve::new(reserve),
             number: 0,
             settled: 0,
             failures: 0,
@@ -138,7 +140,7 @@ where
         Self {
             limiter: LimiterIn::with_rows(policy, tokens, users),
             bounds,
-            reserve,
+            reserve: KeptReserve::new(reserve),
             number: 0,
             settled: 0,
             failures: 0,
@@ -169,7 +171,8 @@ where
     pub fn check_again(&mut self, request: &Request, now: Now) -> Verdict {
         // Its demand is in the line already.
         let verdict = self.decide(request, now, |bound, _, used, cost| bound.ask(used, cost));
-        let refuses = self.has_failed && self.reserve.on_failed_write == OnFailedWrite::Refuse;
+        let refuses =
+            self.has_failed && self.reserve.get().on_failed_write == OnFailedWrite::Refuse;
         match verdict {
             Verdict::WriteFirst(_) if refuses => {
                 let place = self.daily_row(request).map(|(_, row)| row.user);
@@ -215,7 +218,7 @@ where
                         return record;
                     }
                     let settled = bound.settle(refills);
-                    let reach = settled.next(&policy.daily, &self.reserve, record.used);
+                    let reach = settled.next(&policy.daily, &self.reserve.get(), record.used);
                     *bound = settled.draft(reach);
                     record.reserved_to(reach, &policy.daily, refills)
                 })?;
@@ -253,7 +256,7 @@ where
         if draft.number <= self.settled {
             return;
         }
-        if self.reserve.on_failed_write == OnFailedWrite::GoOn {
+        if self.reserve.get().on_failed_write == OnFailedWrite::GoOn {
             let risen = self.raise(&draft);
             self.counts.unprotected_permits = self.counts.unprotected_permits.wrapping_add(risen);
         }
@@ -455,7 +458,7 @@ where
     fn is_block_due(&self, now: Instant) -> bool {
         self.block_after.is_some()
             && self.drafted_at.is_none_or(|at| {
-                now < at || now.saturating_since(at) >= u64::from(self.reserve.block_write_ms)
+                now < at || now.saturating_since(at) >= u64::from(self.reserve.get().block_write_ms)
             })
     }
 
@@ -516,7 +519,8 @@ where
         };
         let used = user.day.settle(refills).used();
         let bound = bound.settle(refills);
-        !limiter.calendar.is_lost() && bound.is_low(&limiter.policy.daily, &self.reserve, used)
+        !limiter.calendar.is_lost()
+            && bound.is_low(&limiter.policy.daily, &self.reserve.get(), used)
     }
 
     fn write_due(&self) -> WriteDue {
