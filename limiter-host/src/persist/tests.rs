@@ -3,6 +3,7 @@
 #[cfg(target_os = "linux")]
 mod attacked;
 mod generations;
+mod schedules;
 mod watched;
 
 use super::*;
