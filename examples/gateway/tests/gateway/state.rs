@@ -233,3 +233,86 @@ fn a_flag_about_a_state_asks_for_one_and_takes_its_own_words_alone() {
         assert!(stderr.contains(says), "{flags:?}: {stderr}");
     }
 }
+
+mod attack {
+    use super::*;
+    use std::os::unix::fs::symlink;
+    use std::process::{Command, Stdio};
+
+    /// Posts; says how many were admitted.
+    fn admitted(program: &Program, posts: u32) -> u32 {
+        let answers = (0..posts).map(|_| post(program, "martin-1"));
+        let admitted = answers.filter(|answer| answer.starts_with("HTTP/1.1 200 "));
+        u32::try_from(admitted.count()).unwrap()
+    }
+
+    /// Puts something else into a file's place, or takes it away.
+    fn spoil(directory: &Path, name: &str, how: usize) {
+        let (place, victim) = (directory.join(name), directory.join("victim"));
+        let _ = fs::remove_file(&place);
+        // The gateway may be quicker: then there is its file.
+        let _ = match how {
+            0 => symlink(&victim, &place),
+            1 => symlink("/dev/zero", &place),
+            2 => fs::hard_link(&victim, &place),
+            3 => {
+                let mut command = Command::new("mkfifo");
+                command.arg(&place).stderr(Stdio::null()).status().map(drop)
+            }
+            4 => fs::write(&place, [0xff; 4_096]),
+            _ => Ok(()),
+        };
+    }
+
+    #[test]
+    #[ignore = "an attack: minutes"]
+    fn a_local_user_who_spoils_the_directory_gets_at_most_the_reserve_and_hangs_no_start() {
+        const ROUNDS: usize = 60;
+        const AHEAD: u32 = 10;
+        let directory = directory("state-attacked");
+        let flags = ["--state-ahead", "10"];
+        drop(start(&directory, &flags));
+        fs::write(directory.join("victim"), "precious").unwrap();
+        let (mut all, mut spoilt) = (0, 0);
+        for round in 0..ROUNDS {
+            let program = start(&directory, &flags);
+            all += admitted(&program, 25);
+            // No file that goes lets a second gateway in.
+            let _ = fs::remove_file(directory.join("lock"));
+            let (code, line) = failure(&directory, &flags);
+            assert_eq!(code, Some(2));
+            assert!(line.ends_with("another process uses it"), "{line}");
+            let images = ["image-0", "image-1", "image-0.new", "image-1.new"];
+            spoil(&directory, images[round % 4], round % 6);
+            all += admitted(&program, 3);
+            spoil(&directory, images[round % 2], (round / 2) % 6);
+            spoilt += 1;
+            // Killed.
+            drop(program);
+            assert_eq!(fs::read(directory.join("victim")).unwrap(), b"precious");
+        }
+        let program = start(&directory, &flags);
+        let answer = post(&program, "martin-1");
+        let left = answer
+            .split("x-daily-requests-left: ")
+            .nth(1)
+            .expect(&answer);
+        let left: u32 = left.split('\r').next().unwrap().parse().unwrap();
+        let twice = (left + 1 + all).saturating_sub(10_000);
+        println!("{all} admitted in {ROUNDS} lives, {twice} of them counted by no image");
+        assert!(twice <= AHEAD * spoilt, "{twice}");
+    }
+
+    #[test]
+    #[ignore = "an attack: minutes"]
+    fn a_key_that_is_a_pipe_a_link_or_a_device_is_told_at_once() {
+        for how in 0..4 {
+            let directory = directory("state-key-attacked");
+            drop(start(&directory, &[]));
+            fs::write(directory.join("victim"), [7; 16]).unwrap();
+            spoil(&directory, "key", how);
+            let (code, line) = failure(&directory, &[]);
+            assert_eq!((code, line.lines().count()), (Some(2), 1), "{line}");
+        }
+    }
+}
