@@ -9,6 +9,7 @@ pub mod many;
 pub mod memory;
 pub mod one_key;
 pub mod threads;
+pub mod turnover;
 
 use crate::measure::Effort;
 use crate::report::Row;
@@ -29,6 +30,7 @@ pub fn all(effort: Effort) -> std::io::Result<Vec<Row>> {
     note("many tokens", many::rows(effort));
     note("two threads", threads::rows(effort));
     note("arrivals", arrivals::rows(effort));
+    note("turnover", turnover::rows(effort));
     note("memory", memory::rows(effort)?);
     note("HTTP", http::rows(effort));
     note("instructions", counts::rows());

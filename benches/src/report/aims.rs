@@ -7,7 +7,7 @@ use crate::subjects::governors::{BASE, TWO};
 use crate::subjects::{ID, TOKEN};
 use crate::works::many::{read, write};
 use crate::works::memory::{RESIDENT, work as memory};
-use crate::works::{arrivals, threads};
+use crate::works::{arrivals, threads, turnover};
 use serde::{Deserialize, Serialize};
 
 /// One aim.
@@ -33,6 +33,7 @@ pub fn judge(rows: &[Row]) -> Vec<Aim> {
     judge.times();
     judge.writes_and_ids();
     judge.arrivals();
+    judge.turnover();
     judge.memory();
     judge.instructions();
     judge.threads();
@@ -72,6 +73,23 @@ impl Judge<'_> {
                 let work = arrivals::work(percentile);
                 self.at_most(&work, &subject, TOKEN, (BASE, TOKEN), most);
             }
+        }
+    }
+
+    fn turnover(&mut self) {
+        for occupancy in turnover::OCCUPANCIES {
+            for subject in ["Limiter", "Concurrent"] {
+                let work = turnover::work(turnover::HIT, occupancy);
+                self.at_most(&work, subject, ID, (turnover::DASHMAP, TOKEN), 1.0);
+            }
+            let work = turnover::work(turnover::PROBE, occupancy);
+            let value = find(self.rows, &work, "Concurrent", ID).map(|row| row.median);
+            self.add(
+                format!("{work}: Concurrent"),
+                "at most 512".to_owned(),
+                value,
+                |value| value <= 512.0,
+            );
         }
     }
 

@@ -3,6 +3,7 @@
 use super::{LIMIT, TOKEN, each};
 use crate::clock;
 use crate::measure::Subject;
+use crate::steps::Step;
 use dashmap::DashMap;
 use std::collections::HashMap;
 use std::hint::black_box;
@@ -65,6 +66,30 @@ pub fn mutex_hashmap() -> Subject {
             black_box(&admitted);
         });
     })
+}
+
+/// A `HashMap` of windows behind one mutex, from which those that are over are taken now and then.
+#[derive(Default)]
+pub struct Kept(Mutex<HashMap<String, FixedWindow>>);
+
+impl Kept {
+    /// Lets a token ask.
+    pub fn check(&self, step: &Step) {
+        let now = clock::nanos();
+        let mut windows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let admitted = match windows.get_mut(&step.token) {
+            Some(window) => window.admit(now),
+            None => windows.entry(step.token.clone()).or_default().admit(now),
+        };
+        black_box(&admitted);
+    }
+
+    /// Takes those out whose window is over.
+    pub fn shrink(&self) {
+        let now = clock::nanos();
+        let mut windows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        windows.retain(|_, window| now.saturating_sub(window.start_ns) < WINDOW_NS);
+    }
 }
 
 const LACKS: &str = "no day or block; rows are never evicted";

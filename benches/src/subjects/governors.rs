@@ -7,7 +7,9 @@ use crate::steps::Step;
 use foldhash::fast::RandomState as FoldHash;
 use governor::middleware::{NoOpMiddleware, StateInformationMiddleware};
 use governor::nanos::Nanos;
-use governor::state::keyed::{DashMapStateStore, HashMapStateStore, KeyedStateStore};
+use governor::state::keyed::{
+    DashMapStateStore, HashMapStateStore, KeyedStateStore, ShrinkableKeyedStateStore,
+};
 use governor::{Quota, RateLimiter};
 use std::hash::Hash;
 use std::hint::black_box;
@@ -104,6 +106,44 @@ pub fn informing_dashmap<K: Hash + Eq + Clone>() -> Informing<K> {
 fn hashmap_foldhash<K: Key>()
 -> RateLimiter<K, HashMapStateStore<K, FoldHash>, Virtual, NoOpMiddleware<Nanos>> {
     RateLimiter::hashmap_with_clock_and_hasher(quota(), Virtual::new(), FoldHash::default())
+}
+
+/// A keyed governor that tells what remains, whose user takes tokens that are as good as new out of
+/// it now and then.
+pub struct Kept<S: Shrinks>(RateLimiter<String, S, Virtual, StateInformationMiddleware>);
+
+/// A store from which keys can be taken.
+pub trait Shrinks: ShrinkableKeyedStateStore<String> {}
+
+impl<S: ShrinkableKeyedStateStore<String>> Shrinks for S {}
+
+impl Kept<DashMapStateStore<String>> {
+    /// Over a `DashMap`.
+    #[must_use]
+    pub fn dashmap() -> Self {
+        Self(informing_dashmap())
+    }
+}
+
+impl Kept<HashMapStateStore<String>> {
+    /// Over a `HashMap` behind a mutex.
+    #[must_use]
+    pub fn hashmap() -> Self {
+        Self(RateLimiter::hashmap_with_clock(quota(), Virtual::new()).with_middleware())
+    }
+}
+
+impl<S: Shrinks> Kept<S> {
+    /// Lets a token ask.
+    pub fn check(&self, step: &Step) {
+        let state = self.0.check_key(&step.token);
+        black_box(&state.map(|state| state.remaining_burst_capacity()));
+    }
+
+    /// Takes tokens out that are as good as new, as governor's documentation advises.
+    pub fn shrink(&self) {
+        self.0.retain_recent();
+    }
 }
 
 /// What a user of governor does for a window of tokens and a day of users: asks one limiter, then
