@@ -46,7 +46,10 @@ pub type BoxedLimiter = LimiterIn<Box<[TokenRow]>, Box<[UserRow]>>;
 
 /// A limiter behind one mutex.
 ///
-/// The lock is held for a decision, some tens of nanoseconds. A thread that panicked while it held
+/// The lock is held for a decision, some tens of nanoseconds, and by a newcomer to a full table for a
+/// search: for one pass over the rows, if its user needs the row of another; a newcomer that was
+/// refused is refused again without one until a row may be idle. A
+/// [`Concurrent`](crate::Concurrent) makes nobody wait for that. A thread that panicked while it held
 /// the lock does not poison it: the core's operations do not panic, so the state is whole.
 ///
 /// ```

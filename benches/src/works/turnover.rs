@@ -13,7 +13,7 @@ use limiter_host::Concurrent;
 use limiter_host::decide::BoxedLimiter;
 use std::hint::black_box;
 
-/// What is turned over: rows for so many tokens.
+/// A table to be turned over.
 trait Table {
     /// The token asks; one that is not known is registered first.
     fn ask(&mut self, step: &Step);
@@ -26,7 +26,7 @@ trait Table {
     /// Lets go of tokens that have not asked for long, where that is for the user to do.
     fn clean(&mut self) {}
 
-    /// What the table says of itself.
+    /// The table's own statistics.
     fn statistics(&self) -> Option<Statistics> {
         None
     }
@@ -34,7 +34,7 @@ trait Table {
 
 type Contestant = (&'static str, &'static str, fn(usize) -> Box<dyn Table>);
 
-/// What rows are compared with comes first.
+/// The base of the ratios comes first.
 const CONTESTANTS: [Contestant; 5] = [
     (DASHMAP, "no day, block or reset", |_| {
         Box::new(governors::Kept::dashmap())
@@ -53,7 +53,7 @@ const CONTESTANTS: [Contestant; 5] = [
     }),
 ];
 
-/// The name of what rows are compared with.
+/// The name of the base of the ratios.
 pub const DASHMAP: &str = "governor dashmap, StateInformationMiddleware, retain_recent";
 
 /// Nanoseconds of a look-up that finds, of one that does not, and of newcomers, and the longest
@@ -104,7 +104,7 @@ pub fn work(what: &str, occupancy: u32) -> String {
     format!("turnover, {occupancy} % in use: {what}")
 }
 
-/// What is measured, and in what.
+/// The figures, and their units.
 const WHAT: [(&str, &str); 5] = [
     (HIT, "ns"),
     (MISS, "ns"),

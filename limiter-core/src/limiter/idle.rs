@@ -41,7 +41,7 @@ impl Idle {
         }
     }
 
-    /// Whether a row of a part may be evictable.
+    /// Returns whether a row of a part may be evictable.
     pub(super) fn is_due(&self, part: usize, now: Instant) -> bool {
         self.from.get(part).is_some_and(|&from| from <= now)
     }

@@ -1,5 +1,5 @@
-//! Room for newcomers: which rows a new token and a new user get, and who goes for them (SPEC T2,
-//! T3).
+//! Room for newcomers: the rows of a new token and a new user, and the tokens evicted for them (SPEC
+//! T2, T3).
 //!
 //! All that has to go is found *before* anything is changed, so a registration that fails leaves
 //! all as it was.
@@ -13,7 +13,7 @@ use crate::time::{Instant, Now};
 use crate::token::TokenId;
 use core::num::NonZeroU64;
 
-/// What went for a newcomer: the first token that was known, and how many more.
+/// Tokens that were evicted for a newcomer: the first that was known, and the number of others.
 #[derive(Clone, Copy)]
 struct Gone {
     first: Option<TokenId>,
@@ -126,7 +126,7 @@ where
         RegisterError::TableFull
     }
 
-    /// Whether the row at a place is another user's.
+    /// Returns whether the row at a place is another user's.
     fn is_taken_over(&self, place: u32, user: u64) -> bool {
         let row = self.users.get(place);
         row.is_some_and(|row| row.id() != 0 && row.id() != user)

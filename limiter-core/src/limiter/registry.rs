@@ -231,9 +231,9 @@ pub enum Registered {
     New,
     /// The same, and it took the row of an idle token that was known, which is unknown now (T2).
     ///
-    /// Whoever registers tokens before they are used, each time, need not care. Whoever registers
-    /// each once has more tokens than rows, and should give the limiter more, or pin the tokens:
-    /// then the one that finds no row is told so.
+    /// A host that registers tokens each time before they are used need not care. A host that
+    /// registers each token once has more tokens than rows: it needs a larger limiter. If the
+    /// tokens are pinned, the one that finds no row gets [`RegisterError::TableFull`] instead.
     NewInPlaceOf {
         /// The token that is unknown now.
         token: TokenId,
@@ -248,7 +248,7 @@ pub enum Registered {
 }
 
 impl Registered {
-    /// Whether the token was not known, and had no row.
+    /// Returns whether the token was not known, and had no row.
     #[must_use]
     pub const fn is_new(self) -> bool {
         matches!(self, Self::New | Self::NewInPlaceOf { .. })

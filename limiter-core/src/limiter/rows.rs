@@ -80,7 +80,7 @@ impl TokenRow {
         self.terms = terms;
     }
 
-    /// When the last window began; at the end of time if none ever did.
+    /// The beginning of the last window; the end of time if none ever began.
     pub(super) const fn last_began(&self) -> Instant {
         if self.window.is_open() {
             self.window.start()
@@ -292,12 +292,12 @@ impl UserRow {
         Self { id, ..Self::VACANT }
     }
 
-    /// Whether a token refers to this row.
+    /// Returns whether a token refers to this row.
     pub(super) const fn has_tokens(&self) -> bool {
         self.tokens > 0
     }
 
-    /// Whether every token that refers to this row may be evicted, by the last search.
+    /// Returns whether every token that refers to this row may be evicted, by the last search.
     pub(super) const fn all_leave(&self) -> bool {
         self.leaving == self.tokens && self.tokens < u16::MAX
     }

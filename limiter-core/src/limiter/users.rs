@@ -44,7 +44,7 @@ impl<S: AsRef<[UserRow]>> Users<S> {
         within(self.rows.as_ref(), MAX_ROWS)
     }
 
-    /// Whether every row is some user's.
+    /// Returns whether every row is some user's.
     pub(super) fn is_full(&self) -> bool {
         math::to_index(self.occupied) >= self.rows().len()
     }

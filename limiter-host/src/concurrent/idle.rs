@@ -59,7 +59,7 @@ impl Wakes {
     }
 }
 
-/// Whether a flag was set. A swap, so that what was done before it was set is seen.
+/// Takes a flag back; returns whether it was set. A swap, so that what was done before it was set is seen.
 fn take(flag: &AtomicU16) -> bool {
     flag.compare_exchange(1, 0, Ordering::AcqRel, Ordering::Acquire)
         .is_ok()
@@ -91,7 +91,7 @@ impl Moments {
         }
     }
 
-    /// Whether any block may have a free row at `now`.
+    /// Returns whether any block may have a free row at `now`.
     pub(super) fn is_due(&mut self, wakes: &Wakes, now: u64) -> bool {
         wakes.heed(self);
         let earliest = self.levels.last().and_then(|level| level.first());

@@ -1,7 +1,7 @@
-//! Room for newcomers to a full table: which rows they get, and who goes for it (SPEC T2, T3).
+//! Room for newcomers to a full table: the rows they get, and the tokens evicted for it (SPEC T2, T3).
 //!
 //! Newcomers search one after the other, under a lock of their own, and take the registry's lock for
-//! one block of users, or for one eviction, at a time: so nobody else waits for a search. What was
+//! one block of users, or for one eviction, at a time: so no other operation waits for a search. What was
 //! found is looked at once more before it is taken. A registration that fails leaves all as it was
 //! (T3), but that an idle row may have been given up for a user whose row was used at that very
 //! moment.
@@ -19,13 +19,13 @@ use limiter_core::{Instant, Now, Policy, RegisterError, Registered, Registration
 use std::num::NonZeroU64;
 use std::ops::Range;
 
-/// What only one searching newcomer at a time reads and writes.
+/// The state of searches, for one newcomer at a time.
 pub(super) struct Searching {
     tokens: Moments,
     users: Moments,
     /// The accounting day of the users' moments.
     refills: u32,
-    /// Where the last search for a user's row ended.
+    /// The place at which the last search for a user's row ended.
     hand: usize,
 }
 
@@ -40,7 +40,7 @@ impl Searching {
     }
 }
 
-/// What went for a newcomer: the first token that was known, and how many more.
+/// Tokens that were evicted for a newcomer: the first that was known, and the number of others.
 #[derive(Default)]
 struct Gone {
     first: Option<TokenId>,
@@ -56,7 +56,7 @@ struct Wanted<'a> {
     refills: u32,
 }
 
-/// What a search for a user's row came to.
+/// The outcome of a search for a user's row.
 enum Seat {
     Taken(Result<Registered, RegisterError>),
     /// It can be had once some token's row is vacant.
@@ -293,7 +293,7 @@ impl<'a> Registering<'a> {
         Some(self.seat(user, token, registration, terms))
     }
 
-    /// Where a user is, or a place that was never used.
+    /// The place of a user, or one that was never used.
     fn room_for_user(&self, registration: &Registration) -> Option<u32> {
         let users = &self.registry.users;
         users
@@ -519,7 +519,7 @@ impl Gone {
         }
     }
 
-    /// How a token was registered, with what went for it.
+    /// The result of a registration, with the tokens that were evicted for it.
     fn named(&self, registered: Registered) -> Registered {
         match (registered, self.first) {
             (Registered::New, Some(token)) => Registered::NewInPlaceOf {

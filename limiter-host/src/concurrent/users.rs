@@ -39,7 +39,7 @@ impl UserRow {
         swap(&self.strikes, seen.0, seen.with(strikes).0)
     }
 
-    /// Whether the row is free on the accounting day `refills`, which may be one that no decision
+    /// Returns whether the row is free on the accounting day `refills`, which may be one that no decision
     /// has seen: nothing in it counts (T2). Not if it is of a later day.
     pub(super) fn is_unused(&self, policy: &Policy, refills: u32) -> bool {
         let record = self.record();

@@ -1,6 +1,7 @@
 //! [`limiter_host::Concurrent`] against its specification: the model as an oracle, vectors, and
 //! threads that hammer it.
 
+mod attack;
 mod batch;
 mod crowded;
 mod differential;

@@ -9,20 +9,20 @@ use limiter_core::{
 
 use crate::{Subject, now};
 
-/// What is done to a table.
+/// Generations of tokens that a table goes through.
 #[derive(Clone, Copy, Debug)]
 pub struct Turnover {
     /// Tokens in use at any time, in percent of the rows.
     pub occupancy: usize,
     /// Tokens of each user.
     pub tokens_of_user: u64,
-    /// How often every token in use is replaced.
+    /// The number of times that every token in use is replaced.
     pub generations: u64,
-    /// Whether the oldest goes first, or any one.
+    /// True if the oldest token is replaced first, false if any one is.
     pub oldest_first: bool,
 }
 
-/// What the table was like after it.
+/// The table after it.
 #[derive(Clone, Copy, Debug)]
 pub struct Turned {
     /// Of all generations but the first, which fills the table, the worst.
