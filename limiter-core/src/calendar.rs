@@ -7,7 +7,6 @@
 mod restart;
 
 pub use self::restart::{OffTime, SavedCalendar};
-use self::restart::{flags_of_restart, restart_from_flags};
 
 use crate::math;
 use crate::time::{Instant, MILLIS_PER_DAY, Now, SECONDS_PER_DAY, UNITS_PER_DAY, UnixTime};
@@ -16,6 +15,7 @@ use crate::time::{Instant, MILLIS_PER_DAY, Now, SECONDS_PER_DAY, UNITS_PER_DAY, 
 ///
 /// Marks are instants in signed milliseconds. OK to add and subtract modulo 2^64 everywhere in
 /// this file: instants are below 2^43 and spans at most days, so no true result comes near 2^63.
+/// Time may be a little behind a mark (M2); the sums hold as they stand.
 ///
 /// ```
 /// use limiter_core::{Instant, Now, UnixTime, calendar::Calendar};
@@ -36,23 +36,22 @@ pub struct Calendar {
     last_change_ms: i64,
     /// No advance before this (D10b).
     earliest_next_ms: i64,
-    /// From here on, until the next change, time that goes backwards moves no mark (D10c): the
-    /// later of `last_change_ms` and 23 h before `earliest_next_ms`. Never, on the last day, while
-    /// there is no day, and while there is something of a restart to heed.
-    steady_from_ms: i64,
-    /// The accounting day's first 128 s unit; `NO_DAY` until a UTC was known.
+    /// The accounting day, `NO_DAY` until a UTC was known. D10 may lead it past the last one that UTC
+    /// can name.
+    day: u32,
+    /// The day's first 128 s unit, modulo 2^32.
     day_units: u32,
     refills: u32,
     /// Whether `earliest_next_ms` bounds anything yet.
     paced: bool,
     started: bool,
-    /// What a restart left to heed: `TRUSTS`, `LOST`. Mostly nothing.
-    restart: u8,
+    /// What keeps the day from being the usual case: `TRUSTS`, `LOST`, `ODD`. Mostly nothing.
+    unusual: u8,
 }
 
 impl Calendar {
     /// Words of the packed form.
-    pub const WORDS: usize = 5;
+    pub const WORDS: usize = 4;
 
     /// A calendar that was never fed: no day, no refills.
     #[must_use]
@@ -60,22 +59,22 @@ impl Calendar {
         Self {
             last_change_ms: 0,
             earliest_next_ms: 0,
-            steady_from_ms: i64::MAX,
-            day_units: NO_DAY,
+            day: NO_DAY,
+            day_units: 0,
             refills: 0,
             paced: false,
             started: false,
-            restart: 0,
+            unusual: ODD,
         }
     }
 
     /// The UTC day of the accounting day, `None` until a UTC was known.
     #[must_use]
     pub const fn day(&self) -> Option<u32> {
-        if self.day_units == NO_DAY {
+        if self.day == NO_DAY {
             None
         } else {
-            Some(self.unix_day())
+            Some(self.day)
         }
     }
 
@@ -87,7 +86,8 @@ impl Calendar {
 
     /// Takes a reading and says whether the accounting day advanced, which refills every user.
     ///
-    /// A UTC below the policy's floor must have been made unknown before. *O*(1).
+    /// The time line must have taken it before ([`Now::at`]), and a UTC below the policy's floor must
+    /// have been made unknown. *O*(1).
     #[inline]
     pub const fn feed(&mut self, now: Now) -> bool {
         if self.is_steady(now) {
@@ -96,52 +96,90 @@ impl Calendar {
         self.feed_slowly(now)
     }
 
-    /// Whether feeding `now` is sure to change nothing: the usual case, the same UTC day and
-    /// monotonic time that has not gone back. Else it may.
+    /// Whether feeding `now` is sure to change nothing: the usual case, a UTC of the same day. Else it
+    /// may.
     #[must_use]
     #[inline]
     pub const fn is_steady(&self, now: Now) -> bool {
-        #[cfg(target_pointer_width = "64")]
-        // An unknown UTC is 2^32 units or more, and so beyond any day that goes on.
-        let is_today =
-            now.units().wrapping_sub(math::widen(self.day_units)) < math::widen(UNITS_PER_DAY);
-        #[cfg(not(target_pointer_width = "64"))]
-        let is_today = match now.utc() {
-            Some(utc) => utc.units().wrapping_sub(self.day_units) < UNITS_PER_DAY,
-            None => false,
-        };
-        is_today && signed(now.monotonic()) >= self.steady_from_ms
+        self.can_be_steady() && is_within_day(now, self.day_units)
+    }
+
+    /// Whether every reading of the same UTC day is steady: not on the last day, nor while there is
+    /// none, nor while there is something of a restart to heed.
+    #[must_use]
+    #[inline]
+    pub const fn can_be_steady(&self) -> bool {
+        self.unusual == 0
+    }
+
+    /// The number of refills, of a calendar that can be steady and whose first word is this, if
+    /// feeding `now` is sure to change nothing.
+    #[must_use]
+    #[inline]
+    pub const fn steady_refills(first_word: u64, now: Now) -> Option<u32> {
+        if is_within_day(now, math::high32(first_word)) {
+            Some(math::low32(first_word))
+        } else {
+            None
+        }
     }
 
     /// The calendar from its packed form. Every such array is a calendar.
     #[must_use]
     #[inline]
     pub const fn from_words(words: [u64; Self::WORDS]) -> Self {
-        let [last_change, earliest_next, steady_from, day, flags] = words;
+        let [today, last_change, earliest_next, day] = words;
+        let flags = math::low32(day);
+        let [unusual, ..] = ((flags & UNUSUAL) >> UNUSUAL_SHIFT).to_le_bytes();
         Self {
             last_change_ms: last_change.cast_signed(),
             earliest_next_ms: earliest_next.cast_signed(),
-            steady_from_ms: steady_from.cast_signed(),
-            day_units: math::high32(day),
-            refills: math::low32(day),
+            day: math::high32(day),
+            day_units: math::high32(today),
+            refills: math::low32(today),
             paced: flags & PACED != 0,
             started: flags & STARTED != 0,
-            restart: restart_from_flags(flags),
+            unusual,
         }
     }
 
-    /// The packed form, for homes that keep the calendar in words: atomics, say.
+    /// The packed form, for homes that keep the calendar in words: atomics, say. The first word is
+    /// all that a steady calendar is asked for.
     #[must_use]
     pub const fn to_words(&self) -> [u64; Self::WORDS] {
         let paced = if self.paced { PACED } else { 0 };
         let started = if self.started { STARTED } else { 0 };
+        let unusual = u32::from_le_bytes([self.unusual, 0, 0, 0]) << UNUSUAL_SHIFT;
         [
+            (math::widen(self.day_units) << 32) | math::widen(self.refills),
             self.last_change_ms.cast_unsigned(),
             self.earliest_next_ms.cast_unsigned(),
-            self.steady_from_ms.cast_unsigned(),
-            (math::widen(self.day_units) << 32) | math::widen(self.refills),
-            paced | started | flags_of_restart(self.restart),
+            (math::widen(self.day) << 32) | math::widen(paced | started | unusual),
         ]
+    }
+
+    /// The calendar whose marks and day are these, with nothing of a restart to heed: for homes that
+    /// keep them in a form of their own.
+    #[must_use]
+    pub const fn from_parts(
+        last_change: Instant,
+        earliest_next: Option<Instant>,
+        day: Option<u32>,
+        refills: u32,
+    ) -> Self {
+        let mut calendar = Self::new();
+        calendar.started = true;
+        calendar.last_change_ms = signed(last_change);
+        if let Some(earliest_next) = earliest_next {
+            calendar.paced = true;
+            calendar.earliest_next_ms = signed(earliest_next);
+        }
+        calendar.refills = refills;
+        calendar.set_day(match day {
+            Some(day) => day,
+            None => NO_DAY,
+        });
+        calendar
     }
 
     /// How long a caller refused by the daily rule has to wait, in milliseconds (D5, without the
@@ -166,54 +204,34 @@ impl Calendar {
     #[inline(never)]
     const fn feed_slowly(&mut self, now: Now) -> bool {
         let at = signed(now.monotonic());
-        self.follow(at);
-        let refilled = match now.utc() {
-            Some(utc) => self.feed_utc(at, utc.day().wrapping_mul(UNITS_PER_DAY)),
-            None => self.is_stale(at) && self.advance(at, self.following_day()),
-        };
-        let paced_from = self.earliest_next_ms.wrapping_sub(PACE_MS);
-        self.steady_from_ms = if self.day_units >= LAST_DAY_UNITS || self.restart != 0 {
-            // No day, or the last, whose end the units wrap around, or something to heed: never
-            // the usual case.
-            i64::MAX
-        } else if self.paced && paced_from > self.last_change_ms {
-            paced_from
-        } else {
-            self.last_change_ms
-        };
-        refilled
-    }
-
-    /// Lets the marks follow monotonic time that went backwards (D10c).
-    const fn follow(&mut self, at: i64) {
-        if !self.started || self.last_change_ms > at {
+        if !self.started {
             self.started = true;
             self.last_change_ms = at;
         }
-        let latest = at.wrapping_add(PACE_MS);
-        if self.earliest_next_ms > latest {
-            self.earliest_next_ms = latest;
+        match now.utc() {
+            Some(utc) => self.feed_utc(at, utc.day()),
+            // D10.
+            None => self.is_stale(at) && self.advance(at, self.following_day()),
         }
     }
 
-    /// Takes the first unit of the current UTC day.
+    /// Takes the current UTC day.
     const fn feed_utc(&mut self, at: i64, today: u32) -> bool {
-        if self.restart & TRUSTS != 0 {
-            self.restart &= LOST;
-            if today > self.day_units {
+        if self.unusual & TRUSTS != 0 {
+            self.unusual &= !TRUSTS;
+            if today > self.day {
                 // R4: advances as if nothing bounded it.
                 self.paced = false;
             }
         }
-        if self.day_units == NO_DAY {
+        if self.day == NO_DAY {
             // D7: an adoption is not a refill.
             self.last_change_ms = at;
-            self.day_units = today;
+            self.set_day(today);
             return false;
         }
         // D8, D9.
-        (today > self.day_units || (today < self.day_units && self.is_stale(at)))
-            && self.advance(at, today)
+        (today > self.day || (today < self.day && self.is_stale(at))) && self.advance(at, today)
     }
 
     /// Whether 24 h of monotonic time have passed since the last change (D9, D10).
@@ -221,7 +239,7 @@ impl Calendar {
         at.wrapping_sub(self.last_change_ms) >= DAY_MS
     }
 
-    /// Advances to the UTC day that begins with the unit `to`, unless it is too early (D10b).
+    /// Advances to the day `to`, unless it is too early (D10b).
     const fn advance(&mut self, at: i64, to: u32) -> bool {
         if self.paced {
             if at < self.earliest_next_ms {
@@ -233,39 +251,62 @@ impl Calendar {
             self.earliest_next_ms = at;
         }
         self.paced = true;
-        self.restart &= TRUSTS;
+        self.unusual &= !LOST;
         self.last_change_ms = at;
         self.refills = self.refills.wrapping_add(1);
-        self.day_units = to;
+        self.set_day(to);
         true
     }
 
-    /// The day after the accounting day (D10). An unknown day stays unknown, the last one last.
-    const fn following_day(&self) -> u32 {
-        if self.day_units >= LAST_DAY_UNITS {
-            self.day_units
+    const fn set_day(&mut self, day: u32) {
+        self.day = day;
+        // Of a day that UTC cannot name in full nobody asks for the units.
+        self.day_units = day.wrapping_mul(UNITS_PER_DAY);
+        if day < LAST_DAY {
+            self.unusual &= !ODD;
         } else {
-            self.day_units.wrapping_add(UNITS_PER_DAY)
+            self.unusual |= ODD;
+        }
+    }
+
+    /// The day after the accounting day (D10). An unknown day stays unknown, and so does the last one
+    /// that can be told, 4 billion days on.
+    const fn following_day(&self) -> u32 {
+        if self.day >= NO_DAY.wrapping_sub(1) {
+            self.day
+        } else {
+            self.day.wrapping_add(1)
         }
     }
 
     /// Seconds until the accounting day ends by `utc`: 0 if past, at most 24 h.
     const fn seconds_left(&self, utc: UnixTime) -> u32 {
-        let units = utc.units();
-        if units < self.day_units {
+        let today = utc.day();
+        if today < self.day {
             return SECONDS_PER_DAY;
         }
-        let passed = units.wrapping_sub(self.day_units);
-        if passed >= UNITS_PER_DAY {
+        if today > self.day {
             return 0;
         }
         // OK because fewer than 675 units of 128 s have passed: the result is 1 to 86 400.
+        let passed = utc.units().wrapping_sub(self.day_units);
         SECONDS_PER_DAY.wrapping_sub((passed << 7) | (math::low32(utc.as_secs()) & 127))
     }
+}
 
-    const fn unix_day(&self) -> u32 {
-        let (day, _) = math::div_rem(math::widen(self.day_units), UNITS_PER_DAY);
-        math::low32(day)
+/// Whether UTC is known and of the day that begins with the unit `day_units`, which is not the last
+/// one: its end would wrap around.
+#[inline]
+const fn is_within_day(now: Now, day_units: u32) -> bool {
+    #[cfg(target_pointer_width = "64")]
+    {
+        // An unknown UTC is 2^32 units or more, and so beyond any day that goes on.
+        now.units().wrapping_sub(math::widen(day_units)) < math::widen(UNITS_PER_DAY)
+    }
+    #[cfg(not(target_pointer_width = "64"))]
+    match now.utc() {
+        Some(utc) => utc.units().wrapping_sub(day_units) < UNITS_PER_DAY,
+        None => false,
     }
 }
 
@@ -292,15 +333,20 @@ const fn millis_until(at: i64, mark: i64) -> u32 {
     }
 }
 
-/// Not a multiple of 675, and above every day's first unit.
+/// Above every day that can be told.
 const NO_DAY: u32 = u32::MAX;
-const LAST_DAY_UNITS: u32 = 6_362_914 * UNITS_PER_DAY;
-const PACED: u64 = 1;
-const STARTED: u64 = 2;
+/// The last day that UTC can name, if not to its end.
+const LAST_DAY: u32 = 6_362_914;
+const PACED: u32 = 1;
+const STARTED: u32 = 2;
+const UNUSUAL: u32 = 0xff << UNUSUAL_SHIFT;
+const UNUSUAL_SHIFT: u32 = 8;
 /// The next known UTC is the first one after a restart, and trusted (R4).
 const TRUSTS: u8 = 1;
 /// What was used in the accounting day is not known (R5).
 const LOST: u8 = 2;
+/// There is no day, or it is the last one that UTC can name, or beyond.
+const ODD: u8 = 4;
 const DAY_MS: i64 = 24 * 3_600_000;
 /// Advances are at least this far apart on average (D10b): an hour less than a day, so that a sane
 /// clock is never held up.

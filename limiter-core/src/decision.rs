@@ -351,8 +351,7 @@ impl Receipt {
         window_ms: u32,
     ) -> Option<(Window, u32)> {
         let this_one = window.is_open() && window.start() == self.charged.start();
-        // Neither over nor to be re-anchored (W6), which would make it another window.
-        if !this_one || window.settle(now, window_ms) != window {
+        if !this_one || !window.settle(now, window_ms).is_open() {
             return None;
         }
         let cost = self.cost();
@@ -417,8 +416,9 @@ mod tests {
         assert_eq!(give_back(window(100, 9), 2_100), None, "it is over");
         assert_eq!(give_back(window(101, 9), 101), None, "a newer one");
         assert_eq!(give_back(Window::CLOSED, 100), None);
-        // Not from a newer window that time would re-anchor onto the old start (W6) either.
-        assert_eq!(give_back(window(3_000, 9), 100), None);
+        assert_eq!(give_back(window(3_000, 9), 1_100), None, "a newer one");
+        let early = give_back(window(100, 9), 99);
+        assert_eq!(early, Some((window(100, 5), 4)), "W6: it stands");
     }
 
     #[test]

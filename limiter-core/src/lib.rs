@@ -27,7 +27,9 @@
 //! 1. [`token`]: the credential becomes a [`TokenId`], a keyed hash, before anything is locked.
 //! 2. [`limiter`]: [`Limiter::check`] takes the [`Request`] and a [`Now`]. Webhooks are let
 //!    through; an unknown token is refused. The row is found in a fixed table.
-//! 3. [`calendar`]: `now` is turned into an accounting day; a new day refills every user.
+//! 3. [`timeline`]: the monotonic reading becomes the time of the decision, which a late reading, a
+//!    step back or another clock does not move; [`calendar`]: that and UTC become an accounting day,
+//!    and a new day refills every user.
 //! 4. [`rules`]: the token's block ([`abuse`]), its window ([`window`]) and its user's day
 //!    ([`daily`]) are judged together. Either all are charged, or none.
 //! 5. [`decision`]: the answer, with everything a response reports.
@@ -114,6 +116,7 @@ pub mod rules;
 pub mod shared;
 pub mod snapshot;
 pub mod time;
+pub mod timeline;
 pub mod token;
 pub mod window;
 

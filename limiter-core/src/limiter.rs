@@ -42,6 +42,7 @@ use crate::request::{Origin, Request};
 use crate::rules;
 use crate::table::Table;
 use crate::time::{Instant, Now};
+use crate::timeline::TimeLine;
 use crate::token::TokenId;
 
 /// A limiter for up to `TOKENS` tokens of up to `USERS` users, all in one value of
@@ -74,6 +75,7 @@ pub type Limiter<const TOKENS: usize, const USERS: usize> =
 /// ```
 #[derive(Clone, Debug)]
 pub struct LimiterIn<T, U> {
+    line: TimeLine,
     calendar: Calendar,
     policy: Policy,
     counts: Statistics,
@@ -97,6 +99,7 @@ impl<const TOKENS: usize, const USERS: usize> Limiter<TOKENS, USERS> {
             );
         }
         Self {
+            line: TimeLine::new(),
             calendar: Calendar::new(),
             policy,
             counts: Statistics::ZERO,
@@ -120,6 +123,7 @@ where
         tokens.as_mut().fill(TokenRow::VACANT);
         users.as_mut().fill(UserRow::VACANT);
         Self {
+            line: TimeLine::new(),
             calendar: Calendar::new(),
             policy,
             counts: Statistics::ZERO,
@@ -131,10 +135,17 @@ where
 
     /// Decides a request and charges what it admits.
     ///
-    /// The journey: a webhook is exempt (O1); an unknown token is refused (O2); the calendar takes
-    /// `now` and may refill every user's day (D6); then the token's block, window and day are
-    /// judged together, and charged together or not at all (O3 to O7). Time that goes backwards is
-    /// dealt with by W6, B6 and D10c; it grants nothing.
+    /// The journey: a webhook is exempt (O1); an unknown token is refused (O2); `now` becomes the time
+    /// of the decision (M1); the calendar takes that and may refill every user's day (D6); then the
+    /// token's block, window and day are judged together, and charged together or not at all (O3 to
+    /// O7).
+    ///
+    /// All readings of one limiter come from one pair of clocks. A reading that comes a second late or
+    /// more, a clock that steps back, and one that jumps two years ahead make time stand still until
+    /// readings have agreed for 10 s, and grant nothing. So do two clocks mixed by mistake: no span of
+    /// a window ever holds more than twice the limit, but whoever reads the clock that is behind finds
+    /// that no window ends, and if the leading clock is silent for 10 s and more again and again, each
+    /// of its readings moves time on by the difference (SPEC 2).
     ///
     /// *O*(1) but for the look-up, which visits at most [`Statistics::longest_probe`] rows (T5).
     #[inline]
@@ -170,6 +181,11 @@ where
     /// What [`LimiterIn::check`] would say, without any change that a later decision could see
     /// (P1). The decision has no receipt.
     pub fn peek(&self, request: &Request, now: Now) -> Decision {
+        self.foresee(request, self.time_of(now))
+    }
+
+    /// The same at a time of the time line.
+    fn foresee(&self, request: &Request, now: Now) -> Decision {
         if request.origin == Origin::Webhook {
             return Decision::EXEMPT;
         }
@@ -179,7 +195,6 @@ where
         else {
             return Decision::refused(Reason::Unauthenticated, 0);
         };
-        let now = now.with_floor(self.policy.utc_floor);
         let mut calendar = self.calendar;
         calendar.feed(now);
         // Copies of the rows take what a decision changes.
@@ -202,12 +217,14 @@ where
             window: 0,
             daily: 0,
         };
-        if let Some(row) = self.tokens.find_mut::<TokenRow>(receipt.token())
-            && let Some((window, permits)) =
-                receipt.give_back_window(row.window, now.monotonic(), self.policy.window_ms)
-        {
-            refunded.window = permits;
-            row.window = window;
+        if let Some(row) = self.tokens.find_mut::<TokenRow>(receipt.token()) {
+            let at = self.line.take(now.monotonic());
+            if let Some((window, permits)) =
+                receipt.give_back_window(row.window, at, self.policy.window_ms)
+            {
+                refunded.window = permits;
+                row.window = window;
+            }
         }
         if let Some(user) = receipt.user().and_then(|place| self.users.get_mut(place))
             && let Some((day, permits)) = receipt.give_back_day(user.day, self.calendar.refills())
@@ -222,22 +239,21 @@ where
         refunded
     }
 
-    /// When the token next gets something back: the end of its block, else of its open window.
-    /// `None` if neither is running, or the token is not registered.
+    /// When the token next gets something back, by the clock of `now`: the end of its block, else of
+    /// its open window. `None` if neither is running, or the token is not registered.
     #[must_use]
     pub fn next_reset(&self, token: TokenId, now: Instant) -> Option<Instant> {
         let row = self.row(token)?;
-        if let Some(rule) = &self.policy.block
-            && row.terms().kind() == crate::request::Kind::ApiToken
-        {
-            let abuse = row.abuse.settle(now, rule);
-            if abuse.is_blocked() {
-                return Some(now.saturating_add(u64::from(abuse.blocked_ms(now))));
-            }
+        let at = self.line.peek(now);
+        let blocked_ms = row.abuse.blocked_ms(at);
+        let can_be_blocked =
+            self.policy.block.is_some() && row.terms().kind() == crate::request::Kind::ApiToken;
+        if can_be_blocked && blocked_ms > 0 {
+            return Some(now.saturating_add(u64::from(blocked_ms)));
         }
-        let window = row.window.settle(now, self.policy.window_ms);
+        let window = row.window.settle(at, self.policy.window_ms);
         if window.is_open() {
-            Some(now.saturating_add(u64::from(window.reset_ms(now, self.policy.window_ms))))
+            Some(now.saturating_add(u64::from(window.reset_ms(at, self.policy.window_ms))))
         } else {
             None
         }
@@ -267,6 +283,32 @@ where
         &self.policy
     }
 
+    /// Decides a request of a registered token at a time that the calendar was fed with.
+    fn check_fed(&mut self, request: &Request, now: Now) -> Decision {
+        let known = request.token.and_then(|token| {
+            let row = self.tokens.find_mut::<TokenRow>(token.as_u64())?;
+            Some((token, row))
+        });
+        let decision = match known {
+            Some((token, row)) => {
+                let mut user = None;
+                if rules::counts_daily(&self.policy, row.terms().kind(), request) {
+                    user = self.users.get_mut(row.user);
+                }
+                let account = row.account(token, user);
+                rules::decide(&self.policy, &self.calendar, account, request, now)
+            }
+            None => Decision::refused(Reason::Unauthenticated, 0),
+        };
+        self.counts.count(decision.outcome());
+        decision
+    }
+
+    /// Feeds the calendar with a reading that stands for `time`; the reading at that time.
+    fn feed(&mut self, reading: Now, time: Instant) -> Now {
+        feed(&mut self.calendar, &self.policy, reading, time)
+    }
+
     #[cfg(not(target_pointer_width = "64"))]
     #[inline]
     fn judge(&mut self, request: &Request, now: Now) -> Decision {
@@ -280,8 +322,8 @@ where
             Some(row) if !row.terms().is_revoked() => row,
             _ => return Decision::refused(Reason::Unauthenticated, 0),
         };
-        let now = now.with_floor(self.policy.utc_floor);
-        feed(&mut self.calendar, now);
+        let time = self.line.take(now.monotonic());
+        let now = feed(&mut self.calendar, &self.policy, now, time);
         let user = if rules::counts_daily(&self.policy, row.terms().kind(), request) {
             self.users.get_mut(row.user)
         } else {
@@ -289,6 +331,12 @@ where
         };
         let account = row.account(token, user);
         rules::decide(&self.policy, &self.calendar, account, request, now)
+    }
+
+    /// A reading at the time that it stands for, as [`rules`] wants it; nothing is stored.
+    fn time_of(&self, reading: Now) -> Now {
+        let time = self.line.peek(reading.monotonic());
+        reading.with_floor(self.policy.utc_floor).at(time)
     }
 
     /// The row of a registered token that is not revoked.
@@ -301,12 +349,15 @@ where
     }
 }
 
-/// Feeds the calendar (D6).
+/// Feeds the calendar with a reading that stands for `time` (D6); the reading at that time, as [`rules`]
+/// wants it.
 #[inline]
-fn feed(calendar: &mut Calendar, now: Now) {
+fn feed(calendar: &mut Calendar, policy: &Policy, reading: Now, time: Instant) -> Now {
+    let now = reading.with_floor(policy.utc_floor).at(time);
     if calendar.feed(now) {
         crate::fmt::info!("refill {=u32}, {}", calendar.refills(), calendar.day());
     }
+    now
 }
 
 /// Why a request cannot be judged (O8).

@@ -45,8 +45,8 @@ pub fn counts_daily(policy: &Policy, kind: Kind, request: &Request) -> bool {
 
 /// Decides a request of a registered token, charging the account if it is admitted.
 ///
-/// O1 and O2 come before this, and so does feeding the calendar (D6) with a `now` whose UTC has
-/// been held against the policy's floor. *O*(1); does not allocate or block.
+/// O1 and O2 come before this, and so do the time line ([`Now::at`], M1) and feeding the calendar (D6)
+/// with a `now` whose UTC has been held against the policy's floor. *O*(1); does not allocate or block.
 #[cfg_attr(target_pointer_width = "64", inline(always))]
 #[cfg_attr(not(target_pointer_width = "64"), inline)]
 pub fn decide(
@@ -141,7 +141,7 @@ pub struct Charge {
 /// that no block stops and all limits have room for. Abuse and strikes stay as they are then.
 ///
 /// `None` for any other request: it is [`decide`]'s to judge, whatever comes of it. `refills` is a
-/// fed calendar's. *O*(1).
+/// fed calendar's, `at` the time line's. *O*(1).
 #[must_use]
 #[inline(always)]
 pub fn admit(
@@ -149,13 +149,13 @@ pub fn admit(
     refills: u32,
     standing: Standing,
     request: &Request,
-    now: Now,
+    at: Instant,
 ) -> Option<Charge> {
-    let (at, cost) = (now.monotonic(), request.cost.get());
+    let cost = request.cost.get();
     if standing.abuse.is_blocked() {
         return None;
     }
-    let window = standing.window.opened(at, policy.window_ms)?;
+    let window = standing.window.opened(at, policy.window_ms);
     let (remaining, window) = window.charge_open(standing.limit, cost)?;
     let (mut day, mut daily_left) = (None, None);
     if let Some(before) = standing.day {
@@ -300,7 +300,7 @@ pub const fn is_unused_user(policy: &Policy, day: Day, strikes: Strikes, refills
 fn blocked_ms(policy: &Policy, kind: Kind, abuse: &mut Abuse, now: Now) -> u32 {
     let Some(rule) = &policy.block else { return 0 };
     let at = now.monotonic();
-    *abuse = abuse.settle(at, rule);
+    *abuse = abuse.settle(at);
     if kind != Kind::ApiToken {
         return 0;
     }

@@ -33,7 +33,7 @@
 //! | 32 | 8 | the image's number: of two whole images the greater is the newer |
 //! | 40 | 4 | UTC day of the accounting day, 2^32 - 1 if unknown |
 //! | 44 | 4 | the calendar's number of refills |
-//! | 48 | 8 | milliseconds since the last advance, adoption or first reading |
+//! | 48 | 8 | milliseconds since the last advance, adoption or first reading, signed |
 //! | 56 | 8 | milliseconds until `earliest_next` (D10b), signed |
 //! | 64 | 4 | flags: 1 the calendar was ever fed, 2 it ever advanced, 4 the counts of its day are lost (R5) |
 //! | *H* | 16 *U* | users: id 8, permits used in the accounting day 4, strikes 4 ([`Strikes::to_bits`](crate::daily::Strikes::to_bits)) |

@@ -8,8 +8,11 @@ use crate::math;
 
 /// A monotonic reading in milliseconds from an arbitrary origin, below 2^43 (278 years).
 ///
-/// Readings of one limiter come from one clock. They may step back: SPEC W6, B6 and D10c say what
-/// happens then.
+/// Readings of one limiter come from one clock. One that comes late or steps back grants nothing: the
+/// limiter decides at a time of its own, which such a reading does not move (SPEC 2, M1 to M3;
+/// [`crate::timeline`]). Readings of two clocks mixed by mistake pass no limit either, but time stands
+/// still for whoever reads the one that is behind; and where the leading clock is silent for 10 s and
+/// more, again and again, time moves on by the difference each time. So keep one clock with the limiter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Instant(u64);
@@ -36,6 +39,11 @@ impl Instant {
         } else {
             Self(millis)
         }
+    }
+
+    /// A sum that is known to be below 2^43.
+    pub(crate) const fn from_sum(millis: u64) -> Self {
+        Self(millis)
     }
 
     /// Milliseconds since the clock's origin.
@@ -144,6 +152,17 @@ impl Now {
     #[must_use]
     pub const fn monotonic(self) -> Instant {
         self.monotonic
+    }
+
+    /// The same reading of UTC at the time that the monotonic one stands for (M1, M3). For homes of
+    /// the state: [`crate::calendar`] and [`crate::rules`] want it so.
+    #[must_use]
+    #[inline]
+    pub const fn at(self, time: Instant) -> Self {
+        Self {
+            monotonic: time,
+            utc: self.utc,
+        }
     }
 
     /// The UTC reading, `None` if it is unknown.

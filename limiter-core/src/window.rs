@@ -66,9 +66,8 @@ impl Window {
         Instant::from_millis(self.0 & START)
     }
 
-    /// The state at `now`: closed once `length_ms` have passed (W1). Time behind the start by
-    /// less than `length_ms` leaves the window as it is; by more, the window starts anew at `now`
-    /// and keeps what is used (W6).
+    /// The state at `now`: closed once `length_ms` have passed (W1). Time may be a little behind the
+    /// start; the window stands then (W6).
     #[must_use]
     #[inline]
     pub const fn settle(self, now: Instant, length_ms: u32) -> Self {
@@ -78,37 +77,26 @@ impl Window {
         // The signed difference from the start, in two halves: 32-bit comparisons are all a
         // Cortex-M0 has.
         let elapsed = now.as_millis().wrapping_sub(self.0 & START);
-        let (high, low) = (math::high32(elapsed), math::low32(elapsed));
-        if high == 0 {
-            return if low < length_ms { self } else { Self::CLOSED };
-        }
-        if high.cast_signed() > 0 {
-            return Self::CLOSED;
-        }
-        // Behind, by less than a window or by more.
-        if high == u32::MAX && low > length_ms.wrapping_neg() {
+        let high = math::high32(elapsed).cast_signed();
+        if high < 0 || (high == 0 && math::low32(elapsed) < length_ms) {
             self
         } else {
-            Self((self.0 & !START) | now.as_millis())
+            Self::CLOSED
         }
     }
 
     /// The state at `now` with a window that is open: [`Window::settle`]'s, or one that opens at
-    /// `now` with nothing used. `None` if time is behind its start: that is for `settle`. For
-    /// 64-bit hosts: no branch asks whether a window is open.
+    /// `now` with nothing used. For 64-bit hosts: no branch asks whether a window is open.
     #[inline(always)]
-    pub(crate) const fn opened(self, now: Instant, length_ms: u32) -> Option<Self> {
+    pub(crate) const fn opened(self, now: Instant, length_ms: u32) -> Self {
         let new = OPEN | now.as_millis();
         // Where no window is open the difference is as if it had opened at 0 and 2^43 ms more had
         // passed.
-        let elapsed = new.wrapping_sub(self.0 & (OPEN | START));
-        if elapsed.cast_signed() < 0 {
-            return None;
-        }
-        if elapsed < math::widen(length_ms) {
-            Some(self)
+        let elapsed = new.wrapping_sub(self.0 & (OPEN | START)).cast_signed();
+        if elapsed < math::widen(length_ms).cast_signed() {
+            self
         } else {
-            Some(Self(new))
+            Self(new)
         }
     }
 
@@ -170,7 +158,7 @@ impl Window {
     }
 
     /// Milliseconds until the window ends, `length_ms` if none is open (W3). Settle first; then
-    /// the result is at least 1 and less than `2 * length_ms` (W6).
+    /// the result is at least 1, and at most `length_ms` and 2 s more (W6).
     #[must_use]
     #[inline]
     pub const fn reset_ms(self, now: Instant, length_ms: u32) -> u32 {
@@ -183,7 +171,7 @@ impl Window {
     /// The same of a window that is known to be open.
     #[inline]
     pub(crate) const fn reset_open_ms(self, now: Instant, length_ms: u32) -> u32 {
-        // OK modulo 2^32 because a settled window's true answer is below 2 * 86 400 000.
+        // OK modulo 2^32 because a settled window's true answer is a day and 2 s at most.
         math::low32(self.0)
             .wrapping_add(length_ms)
             .wrapping_sub(math::low32(now.as_millis()))
@@ -223,20 +211,21 @@ mod tests {
     }
 
     #[test]
-    fn w6_stands_while_time_is_less_than_a_window_behind() {
+    fn w6_stands_as_it_is_while_time_is_behind_its_start() {
         let window = Window::CLOSED.charge(at(10_000), 5);
-        let behind = at(8_001);
-        assert_eq!(window.settle(behind, LENGTH), window);
-        assert_eq!(window.reset_ms(behind, LENGTH), 3_999);
+        for behind in [9_999, 8_001, 8_000] {
+            assert_eq!(window.settle(at(behind), LENGTH), window);
+            assert_eq!(window.opened(at(behind), LENGTH), window);
+        }
+        assert_eq!(window.reset_ms(at(8_001), LENGTH), 3_999);
     }
 
     #[test]
-    fn w6_starts_anew_and_keeps_the_count_when_time_is_a_window_behind() {
-        let window = Window::CLOSED
-            .charge(at(10_000), 5)
-            .settle(at(8_000), LENGTH);
-        assert_eq!((window.start(), window.used()), (at(8_000), 5));
-        assert_eq!(window.reset_ms(at(8_000), LENGTH), LENGTH);
+    fn w6_a_window_of_a_millisecond_stands_too() {
+        let window = Window::CLOSED.charge(at(10_000), 5);
+        assert_eq!(window.settle(at(9_001), 1), window);
+        assert_eq!(window.reset_ms(at(9_001), 1), 1_000);
+        assert_eq!(window.settle(at(10_001), 1), Window::CLOSED);
     }
 
     #[test]

@@ -123,10 +123,10 @@ use std::fmt;
 /// | give back | [`refund`](Self::refund) |
 /// | manage | [`register`](Self::register), [`update`](Self::update), [`revoke`](Self::revoke), [`unblock`](Self::unblock), [`set_policy`](Self::set_policy) |
 ///
-/// Deciding, looking and giving back are lock-free and allocate nothing; only a reading that
-/// changes the calendar, at midnight, takes a lock. Managing takes a lock that no decision waits
-/// for. All memory is allocated and written to by [`Concurrent::new`]: 51 bytes for each of many
-/// tokens and 36 for each of many users; up to 190 and 148 where there are at most 13 000 of them,
+/// Deciding, looking and giving back are lock-free and allocate nothing; only a reading that moves
+/// time on, once a second, or changes the calendar takes a lock for a moment. Managing takes a lock that
+/// no decision waits for. All memory is allocated and written to by [`Concurrent::new`]: 51 bytes for
+/// each of many tokens and 36 for each of many users; up to 190 and 148 where there are at most 13 000 of them,
 /// so that cores do not get into each other's way; and 10 KiB.
 ///
 /// ```
@@ -235,16 +235,17 @@ impl Concurrent {
         }
     }
 
-    /// When the token next gets something back: the end of its block, else of its open window.
-    /// `None` if neither is running, or the token is not registered.
+    /// When the token next gets something back, by the clock of `now`: the end of its block, else of
+    /// its open window. `None` if neither is running, or the token is not registered.
     #[must_use]
     pub fn next_reset(&self, token: TokenId, now: Instant) -> Option<Instant> {
         let policy = self.policies.current();
-        let view = self.view(self.known(token)?, now)?;
+        let at = self.calendar.time_of(now);
+        let view = self.view(self.known(token)?, now, at)?;
         if let Some(until) = view.blocked_until {
             return Some(until);
         }
-        let left = u64::from(view.window.reset_ms(now, policy.window_ms()));
+        let left = u64::from(view.window.reset_ms(at, policy.window_ms()));
         view.window.is_open().then(|| now.saturating_add(left))
     }
 
@@ -260,7 +261,7 @@ impl Concurrent {
     /// The calendar, for its day and its number of refills.
     #[must_use]
     pub fn calendar(&self) -> Calendar {
-        self.calendar.read()
+        self.calendar.calendar()
     }
 
     /// The policy in force.
@@ -271,7 +272,9 @@ impl Concurrent {
 
     fn refund_window(&self, receipt: &Receipt, now: Now) -> u32 {
         let token = receipt.token();
+        let mut taken = None;
         while let Some(row) = self.table.find(self.table.home(token), token) {
+            let at = *taken.get_or_insert_with(|| self.calendar.take_time(now.monotonic()));
             let lease = row.lease();
             let bits = row.state.window.load(Ordering::Acquire);
             if bits == GONE {
@@ -282,9 +285,7 @@ impl Concurrent {
             }
             let window_ms = self.policies.current().window_ms();
             let window = Window::from_bits(bits);
-            let Some((window, permits)) =
-                receipt.give_back_window(window, now.monotonic(), window_ms)
-            else {
+            let Some((window, permits)) = receipt.give_back_window(window, at, window_ms) else {
                 break;
             };
             if swap(&row.state.window, bits, window.to_bits()) {
@@ -302,7 +303,7 @@ impl Concurrent {
         };
         loop {
             let bits = user.day.load(Ordering::Acquire);
-            let refills = self.calendar.read().refills();
+            let refills = self.calendar.calendar().refills();
             let Some((day, permits)) = receipt.give_back_day(Day::from_bits(bits), refills) else {
                 return 0;
             };

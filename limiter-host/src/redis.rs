@@ -396,8 +396,8 @@ impl RedisLimiter {
 
     /// Gives back all permits that are held ahead of need: before the instance ends. Requests that
     /// are decided after that are as before.
-    pub async fn close(&self, now: Now) {
-        self.inner.close(now).await;
+    pub async fn close(&self) {
+        self.inner.close().await;
     }
 
     /// The calendar's UTC day, `None` before the first, and the number of its accounting day, which
@@ -416,7 +416,7 @@ impl RedisLimiter {
         let Some(record) = record else {
             return Ok((None, 0));
         };
-        let calendar = records::unpack_calendar(&record).ok_or(StoreError::Foreign)?;
+        let (_, calendar) = records::unpack_calendar(&record).ok_or(StoreError::Foreign)?;
         Ok((calendar.day(), calendar.refills()))
     }
 }

@@ -194,8 +194,8 @@ impl Limits {
     /// Gives back to the store what is held ahead of need, before the process ends.
     pub(crate) async fn give_back(&self) {
         #[cfg(feature = "redis")]
-        if let (Decider::Store(limiter), Ok(now)) = (&*self.decider, self.clock.now()) {
-            limiter.close(now).await;
+        if let Decider::Store(limiter) = &*self.decider {
+            limiter.close().await;
         }
     }
 

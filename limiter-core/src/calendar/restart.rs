@@ -1,7 +1,7 @@
 //! What of the calendar survives a restart, and how it goes on (R4, R5).
 
-use super::{Calendar, LAST_DAY_UNITS, LOST, NO_DAY, PACE_MS, TRUSTS, signed};
-use crate::time::{Instant, UNITS_PER_DAY};
+use super::{Calendar, LOST, NO_DAY, PACE_MS, TRUSTS, signed};
+use crate::time::Instant;
 
 /// A calendar as an image holds it: marks relative to the moment it was saved, since a restart
 /// begins another monotonic time.
@@ -12,9 +12,9 @@ pub struct SavedCalendar {
     pub day: Option<u32>,
     /// The number of refills.
     pub refills: u32,
-    /// Milliseconds since the last advance or adoption, or the first reading; `None` if there was
-    /// no reading.
-    pub age_ms: Option<u64>,
+    /// Milliseconds since the last advance or adoption, or the first reading; negative if time was a
+    /// little behind that (M2), `None` if there was no reading.
+    pub age_ms: Option<i64>,
     /// Milliseconds until the next advance is allowed (D10b), negative if that is past; `None` if
     /// nothing bounds it yet.
     pub left_ms: Option<i64>,
@@ -26,16 +26,18 @@ impl SavedCalendar {
     /// Whether every number is one that a calendar can have.
     pub(crate) const fn is_sane(&self) -> bool {
         let day = match self.day {
-            Some(day) => day <= LAST_DAY,
+            Some(day) => day != NO_DAY,
             None => true,
         };
         let age = match self.age_ms {
-            Some(age) => age <= MAX_SPAN_MS,
+            Some(age) => age >= BEHIND_MS.wrapping_neg() && age <= MAX_SPAN_MS,
             // It cannot have a day or refills without a reading.
             None => self.day.is_none() && self.refills == 0 && self.left_ms.is_none(),
         };
         let left = match self.left_ms {
-            Some(left) => left <= PACE_MS && left >= MAX_SPAN_MS.cast_signed().wrapping_neg(),
+            Some(left) => {
+                left <= PACE_MS.wrapping_add(BEHIND_MS) && left >= MAX_SPAN_MS.wrapping_neg()
+            }
             None => true,
         };
         day && age && left
@@ -65,39 +67,28 @@ impl Calendar {
     /// Whether the counts of the accounting day are lost, so that nothing of it may be spent (R5).
     #[must_use]
     pub const fn is_lost(&self) -> bool {
-        self.restart & LOST != 0
+        self.unusual & LOST != 0
     }
 
     /// Makes the counts of the accounting day lost, until the next advance (R5).
     pub const fn lose(&mut self) {
-        self.restart |= LOST;
-        self.steady_from_ms = i64::MAX;
+        self.unusual |= LOST;
     }
 
-    /// The calendar for an image. Marks that lie in the future of `now` follow it first (D10c).
+    /// The calendar for an image that is made at `now`, a time of the time line.
     #[must_use]
     pub const fn save(&self, now: Instant) -> SavedCalendar {
         let at = signed(now);
-        let age = at.wrapping_sub(self.last_change_ms);
-        let left = self.earliest_next_ms.wrapping_sub(at);
         SavedCalendar {
             day: self.day(),
             refills: self.refills,
             age_ms: if self.started {
-                let age = if age < 0 { 0 } else { age.cast_unsigned() };
-                Some(if age > MAX_SPAN_MS { MAX_SPAN_MS } else { age })
+                Some(cut(at.wrapping_sub(self.last_change_ms)))
             } else {
                 None
             },
             left_ms: if self.paced {
-                let earliest = MAX_SPAN_MS.cast_signed().wrapping_neg();
-                Some(if left > PACE_MS {
-                    PACE_MS
-                } else if left < earliest {
-                    earliest
-                } else {
-                    left
-                })
+                Some(cut(self.earliest_next_ms.wrapping_sub(at)))
             } else {
                 None
             },
@@ -116,18 +107,17 @@ impl Calendar {
         calendar.refills = saved.refills;
         if let Some(age) = saved.age_ms {
             calendar.started = true;
-            calendar.last_change_ms = at.wrapping_sub(age.cast_signed());
+            calendar.last_change_ms = at.wrapping_sub(age);
         }
         if let Some(left) = saved.left_ms {
             calendar.paced = true;
             calendar.earliest_next_ms = at.wrapping_add(left);
         }
-        calendar.day_units = match saved.day {
-            Some(day) if day <= LAST_DAY => day.wrapping_mul(UNITS_PER_DAY),
-            _ => NO_DAY,
-        };
+        if let Some(day) = saved.day {
+            calendar.set_day(day);
+        }
         if let OffTime::Trust = off_time {
-            calendar.restart |= TRUSTS;
+            calendar.unusual |= TRUSTS;
         }
         if saved.lost {
             calendar.lose();
@@ -136,33 +126,18 @@ impl Calendar {
     }
 }
 
-/// What a restart left to heed, in the calendar's packed form.
-pub(super) const fn flags_of_restart(restart: u8) -> u64 {
-    let trusts = if restart & TRUSTS != 0 {
-        PACKED_TRUSTS
+/// A span, cut to one that an image may hold.
+const fn cut(span_ms: i64) -> i64 {
+    if span_ms > MAX_SPAN_MS {
+        MAX_SPAN_MS
+    } else if span_ms < MAX_SPAN_MS.wrapping_neg() {
+        MAX_SPAN_MS.wrapping_neg()
     } else {
-        0
-    };
-    let lost = if restart & LOST != 0 { PACKED_LOST } else { 0 };
-    trusts | lost
+        span_ms
+    }
 }
 
-/// The same from the packed form.
-pub(super) const fn restart_from_flags(flags: u64) -> u8 {
-    let trusts = if flags & PACKED_TRUSTS != 0 {
-        TRUSTS
-    } else {
-        0
-    };
-    let lost = if flags & PACKED_LOST != 0 { LOST } else { 0 };
-    trusts | lost
-}
-
-const PACKED_TRUSTS: u64 = 4;
-const PACKED_LOST: u64 = 8;
-/// The last day that UTC can name.
-const LAST_DAY: u32 = 6_362_914;
 /// Twice the longest monotonic time, 2^44 ms: spans beyond it are cut to it.
-const MAX_SPAN_MS: u64 = 1 << 44;
-
-const _: () = assert!(LAST_DAY_UNITS == LAST_DAY * UNITS_PER_DAY);
+const MAX_SPAN_MS: i64 = 1 << 44;
+/// How far time may be behind a mark (M2).
+const BEHIND_MS: i64 = 2_000;

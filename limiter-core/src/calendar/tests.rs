@@ -108,18 +108,17 @@ fn d10b_holds_an_early_advance_until_its_time() {
 }
 
 #[test]
-fn d10c_marks_follow_monotonic_time_that_goes_backwards() {
-    let mut calendar = on_day(5);
-    assert!(calendar.feed(at(100 * HOUR, 6 * DAY)));
-    assert!(
-        calendar.feed(at(100 * HOUR, 7 * DAY)),
-        "the first advance bounds nothing yet"
+fn d10b_holds_also_at_a_time_that_is_a_little_behind_a_mark() {
+    let mut calendar = on_day(0);
+    assert!(calendar.feed(at(5_000, DAY)));
+    assert!(!calendar.feed(at(3_001, 2 * DAY)));
+    assert_eq!(calendar.wait_ms(at(3_001, 2 * DAY - 1)), 1_999);
+    assert_eq!(
+        calendar.wait_ms(at(3_001, None)),
+        86_400_000,
+        "at most 24 h"
     );
-    // Held until 123 h; a step back to 1 h pulls the bound to 24 h.
-    assert!(!calendar.feed(at(HOUR, 8 * DAY)));
-    assert_eq!(calendar.wait_ms(at(HOUR, 8 * DAY)), 23 * 3_600_000);
-    assert!(!calendar.feed(at(24 * HOUR - 1, 8 * DAY)));
-    assert!(calendar.feed(at(24 * HOUR, 8 * DAY)));
+    assert!(calendar.feed(at(5_000, 2 * DAY)));
 }
 
 #[test]
@@ -136,13 +135,31 @@ fn d5_waits_for_the_end_of_the_day_or_what_is_left_of_24_hours() {
 }
 
 #[test]
-fn tells_the_last_day_of_the_range_from_an_unknown_one() {
+fn d10_goes_on_past_the_last_day_that_utc_can_name() {
     let last = (1 << 39) - 1;
     let mut calendar = Calendar::new();
     assert!(!calendar.feed(at(0, last)));
     assert_eq!(calendar.day(), Some(6_362_914));
-    assert!(calendar.feed(at(24 * HOUR, None)));
-    assert_eq!(calendar.day(), Some(6_362_914), "there is no later day");
+    assert!(
+        !calendar.is_steady(at(0, last)),
+        "its end would wrap around"
+    );
+    for (hours, day) in [(24, 6_362_915), (48, 6_362_916)] {
+        assert!(calendar.feed(at(hours * HOUR, None)));
+        assert_eq!(calendar.day(), Some(day));
+        assert_eq!(Calendar::from_words(calendar.to_words()), calendar);
+    }
+    // UTC is smaller then: it stays (D9), and waits for no midnight that could be told.
+    for utc in [0, 329 * 128, last] {
+        assert!(!calendar.is_steady(at(48 * HOUR + 1, utc)));
+        assert!(!calendar.feed(at(48 * HOUR + 1, utc)));
+        assert_eq!(calendar.wait_ms(at(48 * HOUR + 1, utc)), 86_400_000);
+    }
+    let saved = calendar.save(Instant::from_millis(48 * HOUR));
+    let restored = Calendar::restore(&saved, OffTime::Ignore, Instant::ZERO);
+    assert_eq!(restored.day(), Some(6_362_916));
+    assert!(calendar.feed(at(72 * HOUR, last)));
+    assert_eq!(calendar.day(), Some(6_362_914));
     let mut fresh = Calendar::new();
     assert!(!fresh.feed(at(0, last - 86_400)));
     assert!(fresh.feed(at(1, last)));
@@ -156,7 +173,7 @@ fn is_the_same_after_packing_and_says_truly_that_a_reading_changes_nothing() {
         (9, Some(3 * DAY)),
         (10, Some(4 * DAY)),
         (10, Some(4 * DAY)),
-        (7, Some(4 * DAY)),
+        (10, Some(5 * DAY - 1)),
         (30 * HOUR, Some(2 * DAY)),
         (60 * HOUR, None),
         (61 * HOUR, Some(5 * DAY)),
@@ -169,5 +186,5 @@ fn is_the_same_after_packing_and_says_truly_that_a_reading_changes_nothing() {
         calendar.feed(at(ms, utc));
         assert!(!steady[steady.len() - 1] || calendar == before);
     }
-    assert_eq!(steady.iter().filter(|&&steady| steady).count(), 1);
+    assert_eq!(steady.iter().filter(|&&steady| steady).count(), 2);
 }

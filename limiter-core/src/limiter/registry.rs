@@ -40,6 +40,22 @@ where
         registration: Registration,
         now: Now,
     ) -> Result<Registered, RegisterError> {
+        let evicted = (self.counts.evicted_tokens, self.counts.evicted_users);
+        let registered = self.register_at(token, registration, self.time_of(now));
+        if (self.counts.evicted_tokens, self.counts.evicted_users) != evicted {
+            // What a row was thrown away by is a reading of the time line's (M1).
+            self.line.take(now.monotonic());
+        }
+        registered
+    }
+
+    /// The same at a time of the time line.
+    fn register_at(
+        &mut self,
+        token: TokenId,
+        registration: Registration,
+        now: Now,
+    ) -> Result<Registered, RegisterError> {
         let limit = registration
             .limit
             .permits(&self.policy, registration.kind)?;
@@ -79,7 +95,8 @@ where
         if row.terms().is_revoked() {
             return false;
         }
-        if row.is_like_new(&self.policy, now.monotonic()) {
+        let at = self.line.take(now.monotonic());
+        if row.is_like_new(&self.policy, at) {
             self.remove_token(index);
         } else {
             // A revoked row is no longer worth a pin.

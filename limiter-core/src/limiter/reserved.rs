@@ -96,6 +96,8 @@ pub struct ReservedIn<T, U, B> {
     failures: u64,
     /// The outcome of the write that ended last: true if it failed.
     has_failed: bool,
+    /// The reading of the last request that a write came before, and the time that it stood for.
+    waiting: (Instant, Instant),
     /// The UTC day and the refills of the image that is stored.
     stored_day: (Option<u32>, u32),
     /// The number of the last draft when a block last began or was lifted that no stored image
@@ -118,6 +120,7 @@ impl<const TOKENS: usize, const USERS: usize> Reserved<TOKENS, USERS> {
             settled: 0,
             failures: 0,
             has_failed: false,
+            waiting: (Instant::ZERO, Instant::ZERO),
             stored_day: NOTHING,
             block_after: None,
             drafted_at: None,
@@ -145,6 +148,7 @@ where
             settled: 0,
             failures: 0,
             has_failed: false,
+            waiting: (Instant::ZERO, Instant::ZERO),
             stored_day: NOTHING,
             block_after: None,
             drafted_at: None,
@@ -159,7 +163,7 @@ where
     /// A request that does not count daily, or that is refused, waits for no write. One write serves
     /// all who wait for it, also several of one user. *O*(1) but for two look-ups.
     pub fn check(&mut self, request: &Request, now: Now) -> Verdict {
-        self.decide(request, now, Bound::ask_behind)
+        self.decide(request, now, None, Bound::ask_behind)
     }
 
     /// Decides a request again whose write has come to an end. If that failed, and its permits are
@@ -169,8 +173,13 @@ where
     ///
     /// Call it once for each [`Verdict::WriteFirst`], however the write went.
     pub fn check_again(&mut self, request: &Request, now: Now) -> Verdict {
+        // The same reading is taken once (M1).
+        let (reading, time) = self.waiting;
+        let time = Some(time).filter(|_| reading == now.monotonic());
         // Its demand is in the line already.
-        let verdict = self.decide(request, now, |bound, _, used, cost| bound.ask(used, cost));
+        let verdict = self.decide(request, now, time, |bound, _, used, cost| {
+            bound.ask(used, cost)
+        });
         let refuses =
             self.has_failed && self.reserve.get().on_failed_write == OnFailedWrite::Refuse;
         match verdict {
@@ -347,7 +356,7 @@ where
     pub fn peek(&self, request: &Request, now: Now) -> Decision {
         let limiter = &self.limiter;
         if let (Some((token, row)), true) = (self.daily_row(request), limiter.calendar.is_lost()) {
-            let (mut row, now) = (*row, now.with_floor(limiter.policy.utc_floor));
+            let (mut row, now) = (*row, limiter.time_of(now));
             let mut calendar = limiter.calendar;
             calendar.feed(now);
             if calendar.is_lost() {
@@ -377,22 +386,26 @@ where
         }
     }
 
-    /// The place of the user whose day the request counts in, and the calendar fed if there is one;
-    /// a decision feeds it the same reading once more, which changes nothing.
-    fn feed_for_daily(&mut self, request: &Request, now: Now) -> Option<u32> {
+    /// The place of the user whose day the request counts in, and the time of the decision, which the
+    /// calendar was fed with, if there is one. It is `time` if the time line took the reading before.
+    fn feed_for_daily(
+        &mut self,
+        request: &Request,
+        reading: Now,
+        time: Option<Instant>,
+    ) -> Option<(u32, Now)> {
         let (_, row) = self.daily_row(request)?;
         let place = row.user;
-        let limiter = &mut self.limiter;
-        limiter
-            .calendar
-            .feed(now.with_floor(limiter.policy.utc_floor));
-        Some(place)
+        let time = match time {
+            Some(time) => time,
+            None => self.limiter.line.take(reading.monotonic()),
+        };
+        Some((place, self.limiter.feed(reading, time)))
     }
 
     /// Decides what counts daily while the counts are lost.
     fn refuse_lost(&mut self, request: &Request, now: Now) -> Decision {
         let limiter = &mut self.limiter;
-        let now = now.with_floor(limiter.policy.utc_floor);
         let token = request.token;
         let row = token.and_then(|token| {
             let row = limiter.tokens.find_mut::<TokenRow>(token.as_u64())?;
@@ -409,30 +422,41 @@ where
         decision
     }
 
-    /// Decides a request, or has a write come first: then `ask` notes how far that has to reach.
-    fn decide(&mut self, request: &Request, now: Now, ask: Ask) -> Verdict {
-        let place = self.feed_for_daily(request, now);
-        if place.is_some() && self.limiter.calendar.is_lost() {
-            let decision = self.refuse_lost(request, now);
-            let due = place.filter(|&place| self.is_low(place));
-            return Verdict::Decided {
-                decision,
-                due: due.map(|_| self.write_due()),
-            };
-        }
-        if let Some(place) = place {
-            match self.reserve_for(place, request, now, ask) {
-                Covered::Yes => {}
-                Covered::AfterWrite => return Verdict::WriteFirst(self.write_due()),
-                Covered::Never => return self.refuse_unstored(request),
+    /// Decides a request, or has a write come first: then `ask` notes how far that has to reach. The
+    /// time line took the reading before if there is a `time`.
+    fn decide(
+        &mut self,
+        request: &Request,
+        reading: Now,
+        time: Option<Instant>,
+        ask: Ask,
+    ) -> Verdict {
+        let fed = self.feed_for_daily(request, reading, time);
+        let decision = match fed {
+            Some((place, now)) if self.limiter.calendar.is_lost() => {
+                let decision = self.refuse_lost(request, now);
+                let due = if self.is_low(place) {
+                    Some(self.write_due())
+                } else {
+                    None
+                };
+                return Verdict::Decided { decision, due };
             }
-        }
-        let decision = self.limiter.check(request, now);
+            Some((place, now)) => match self.reserve_for(place, request, now, ask) {
+                Covered::Yes => self.limiter.check_fed(request, now),
+                Covered::AfterWrite => {
+                    self.waiting = (reading.monotonic(), now.monotonic());
+                    return Verdict::WriteFirst(self.write_due());
+                }
+                Covered::Never => return self.refuse_unstored(request),
+            },
+            None => self.limiter.check(request, reading),
+        };
         if self.begins_block(request, &decision) {
             self.note_block();
         }
-        let is_due = place.is_some_and(|place| self.is_low(place));
-        let is_due = is_due || self.is_block_due(now.monotonic());
+        let is_due = fed.is_some_and(|(place, _)| self.is_low(place));
+        let is_due = is_due || self.is_block_due(reading.monotonic());
         Verdict::Decided {
             decision,
             due: if is_due { Some(self.write_due()) } else { None },
@@ -483,7 +507,7 @@ where
         let settled = bound
             .as_ref()
             .map_or(Bound::NONE, |bound| bound.settle(refills));
-        if settled.covers(used, cost) || !limiter.peek(request, now).is_admitted() {
+        if settled.covers(used, cost) || !limiter.foresee(request, now).is_admitted() {
             return Covered::Yes;
         }
         let Some(bound) = bound else {
@@ -496,9 +520,7 @@ where
         {
             let at = now.monotonic();
             row.window = row.window.settle(at, limiter.policy.window_ms);
-            if let Some(rule) = &limiter.policy.block {
-                row.abuse = row.abuse.settle(at, rule);
-            }
+            row.abuse = row.abuse.settle(at);
         }
         Covered::AfterWrite
     }

@@ -9,6 +9,7 @@ use crate::math;
 use crate::rules;
 use crate::snapshot::{self, EncodeError, Header, Image, RestoreError, UserRecord};
 use crate::time::Instant;
+use crate::timeline::TimeLine;
 use crate::token::HashKey;
 
 impl<T, U> LimiterIn<T, U>
@@ -53,7 +54,8 @@ where
     /// registered; until then their rows stay like those of revoked tokens (P4), and are not evicted
     /// while anything in them counts (T2).
     ///
-    /// Marks and blocks go on from `now`, as if no time had passed since the image was made. What
+    /// Marks and blocks go on from `now`, the first reading of a time line that starts anew, as if no
+    /// time had passed since the image was made. What
     /// time did pass while the power was off only UTC can tell: `off_time` says whether it is
     /// trusted (R4). *O*(rows + bytes), and one search of the table for each record.
     ///
@@ -86,6 +88,8 @@ where
             return Err(RestoreError::InUse);
         }
         let restored = self.measure(image)?;
+        self.line = TimeLine::new();
+        let now = self.line.take(now);
         self.calendar = Calendar::restore(&image.header().calendar, off_time, now);
         let refills = self.calendar.refills();
         for record in image.users() {
@@ -123,6 +127,7 @@ where
         now: Instant,
         mut counted: impl FnMut(u32, UserRecord) -> UserRecord,
     ) -> Result<usize, EncodeError> {
+        let now = self.line.peek(now);
         let header = self.header(key.check_value(), number, now);
         let users = (0..).zip(self.users.rows()).map(|(place, row)| {
             let record = counted(place, self.record(row));

@@ -61,8 +61,8 @@ impl TokenRow {
 
     /// The row's block for an image, `None` if none is running.
     pub(super) fn block(&self, policy: &Policy, now: Instant) -> Option<BlockRecord> {
-        let rule = policy.block.as_ref()?;
-        let left_ms = self.abuse.settle(now, rule).blocked_ms(now);
+        policy.block.as_ref()?;
+        let left_ms = self.abuse.blocked_ms(now);
         if self.id == 0 || left_ms == 0 {
             return None;
         }

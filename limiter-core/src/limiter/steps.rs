@@ -41,6 +41,7 @@ where
         if writer.is_written() {
             return Ok(true);
         }
+        let now = self.line.peek(now);
         let header = self.header(0, 0, now);
         let (refills, changes) = (header.calendar.refills, self.tokens.changes());
         if writer.begin(header.tokens, header.users)? || writer.refills != refills {

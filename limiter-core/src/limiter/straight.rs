@@ -10,7 +10,8 @@ use crate::decision::{Decision, Outcome, Reason};
 use crate::policy::Policy;
 use crate::request::{Origin, Request};
 use crate::rules::{self, Charge, Standing};
-use crate::time::Now;
+use crate::time::{Instant, Now};
+use crate::timeline::TimeLine;
 
 impl<T, U> LimiterIn<T, U>
 where
@@ -38,13 +39,22 @@ where
             return self.check_far(request, now);
         };
         if is_usual(&self.policy, &self.calendar, row.terms(), request, now)
-            && let Some(charge) = row.admit(&self.policy, 0, None, request, now)
+            && let Some(at) = self.line.steady(now.monotonic())
+            && let Some(charge) = row.admit(&self.policy, 0, None, request, at)
         {
             self.counts.count(Outcome::Admitted);
             return charge.decision(token, 0, request);
         }
-        let (calendar, counts) = (&mut self.calendar, &mut self.counts);
-        judge(calendar, &self.policy, counts, row, None, request, now)
+        let clocks = (&mut self.line, &mut self.calendar);
+        judge(
+            clocks,
+            &self.policy,
+            &mut self.counts,
+            row,
+            None,
+            request,
+            now,
+        )
     }
 
     /// Decides a request whose method counts daily.
@@ -65,16 +75,16 @@ where
         }
         let refills = self.calendar.refills();
         if is_steady(&self.policy, &self.calendar, now)
-            && let Some(charge) = row.admit(&self.policy, refills, Some(user), request, now)
+            && let Some(at) = self.line.steady(now.monotonic())
+            && let Some(charge) = row.admit(&self.policy, refills, Some(user), request, at)
         {
             self.counts.count(Outcome::Admitted);
             return charge.decision(token, place, request);
         }
-        let (calendar, counts) = (&mut self.calendar, &mut self.counts);
         judge(
-            calendar,
+            (&mut self.line, &mut self.calendar),
             &self.policy,
-            counts,
+            &mut self.counts,
             row,
             Some(user),
             request,
@@ -104,21 +114,29 @@ where
         }
         let refills = self.calendar.refills();
         if is_usual(&self.policy, &self.calendar, row.terms(), request, now)
-            && let Some(charge) =
-                row.admit(&self.policy, refills, user.as_deref_mut(), request, now)
+            && let Some(at) = self.line.steady(now.monotonic())
+            && let Some(charge) = row.admit(&self.policy, refills, user.as_deref_mut(), request, at)
         {
             self.counts.count(Outcome::Admitted);
             return charge.decision(token, place, request);
         }
-        let (calendar, counts) = (&mut self.calendar, &mut self.counts);
-        judge(calendar, &self.policy, counts, row, user, request, now)
+        let clocks = (&mut self.line, &mut self.calendar);
+        judge(
+            clocks,
+            &self.policy,
+            &mut self.counts,
+            row,
+            user,
+            request,
+            now,
+        )
     }
 }
 
 /// Decides a request whose token's row was found, whatever comes of it.
 #[inline(never)]
 fn judge(
-    calendar: &mut Calendar,
+    (line, calendar): (&mut TimeLine, &mut Calendar),
     policy: &Policy,
     counts: &mut Statistics,
     row: &mut TokenRow,
@@ -129,8 +147,8 @@ fn judge(
     let decision = match request.token {
         _ if request.origin == Origin::Webhook => Decision::EXEMPT,
         Some(token) if !row.terms().is_revoked() => {
-            let now = now.with_floor(policy.utc_floor);
-            super::feed(calendar, now);
+            let time = line.take(now.monotonic());
+            let now = super::feed(calendar, policy, now, time);
             let account = row.account(token, user);
             rules::decide(policy, calendar, account, request, now)
         }
@@ -167,7 +185,7 @@ impl TokenRow {
         refills: u32,
         user: Option<&mut UserRow>,
         request: &Request,
-        now: Now,
+        at: Instant,
     ) -> Option<Charge> {
         let standing = Standing {
             limit: self.terms().limit(),
@@ -175,7 +193,7 @@ impl TokenRow {
             abuse: self.abuse,
             day: user.as_ref().map(|user| user.day),
         };
-        let charge = rules::admit(policy, refills, standing, request, now)?;
+        let charge = rules::admit(policy, refills, standing, request, at)?;
         self.window = charge.window;
         if let (Some(user), Some(day)) = (user, charge.day) {
             user.day = day;

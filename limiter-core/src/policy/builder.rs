@@ -233,8 +233,9 @@ pub(super) const fn block_rule(
     let Some(within_ms) = whole_millis(within) else {
         return Err(PolicyError::BlockPeriod);
     };
-    let Some(duration_ms) = whole_millis(duration) else {
-        return Err(PolicyError::BlockDuration);
+    let duration_ms = match whole_millis(duration) {
+        Some(millis) if millis <= MAX_BLOCK_MS => millis,
+        _ => return Err(PolicyError::BlockDuration),
     };
     Ok(BlockRule {
         offences,
@@ -251,6 +252,9 @@ const fn window_ms(length: Duration) -> Result<u32, PolicyError> {
         _ => Err(PolicyError::WindowLength),
     }
 }
+
+/// A wait may be 2 s longer than the block, for time may be so far behind its beginning (M2).
+const MAX_BLOCK_MS: u32 = u32::MAX - 2_000;
 
 /// A positive whole number of milliseconds below 2^32, or `None`.
 const fn whole_millis(length: Duration) -> Option<u32> {

@@ -45,7 +45,7 @@ pub enum PolicyError {
     },
     /// An offence period of 0, of a fraction of a millisecond, or of 2^32 ms or more.
     BlockPeriod,
-    /// A block of 0, of a fraction of a millisecond, or of 2^32 ms or more.
+    /// A block of 0, of a fraction of a millisecond, or of more than 2^32 ms less 2 001.
     BlockDuration,
     /// An extension of a block that the policy does not have.
     NoBlockToExtend,
@@ -80,7 +80,7 @@ impl PolicyError {
                 "the offence period must be a whole number of milliseconds, from 1 to 4294967295"
             }
             Self::BlockDuration => {
-                "the block must last a whole number of milliseconds, from 1 to 4294967295"
+                "the block must last a whole number of milliseconds, from 1 to 4294965295"
             }
             Self::NoBlockToExtend => "a policy without a block cannot extend one",
             Self::PlanInUse { .. } => "a registered token has a plan that the new policy lacks",

@@ -130,7 +130,7 @@ fn refuses_each_wrong_number_and_says_which() {
         ),
         (
             one_plan().block(1, secs(1), Duration::from_millis(1 << 32)),
-            "the block must last a whole number of milliseconds, from 1 to 4294967295",
+            "the block must last a whole number of milliseconds, from 1 to 4294965295",
         ),
         (
             one_plan().extend_block_on_hit(true),
@@ -151,7 +151,7 @@ fn accepts_every_largest_number() {
         .block(
             524_287,
             Duration::from_millis(4_294_967_295),
-            Duration::from_millis(4_294_967_295),
+            Duration::from_millis(4_294_965_295),
         )
         .extend_block_on_hit(true)
         .utc_floor(UnixTime::EPOCH)

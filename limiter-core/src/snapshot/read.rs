@@ -117,7 +117,7 @@ struct Frame<'a> {
     number: u64,
     day: u32,
     refills: u32,
-    age_ms: u64,
+    age_ms: i64,
     left_ms: i64,
     flags: u32,
     users: Records<'a>,
@@ -167,7 +167,7 @@ impl<'a> Frame<'a> {
         let (user_length, token_length) = (fields.u16()?, fields.u16()?);
         let (key_check, number) = (fields.u64()?, fields.u64()?);
         let (day, refills) = (fields.u32()?, fields.u32()?);
-        let (age_ms, left_ms, flags) = (fields.u64()?, fields.i64()?, fields.u32()?);
+        let (age_ms, left_ms, flags) = (fields.i64()?, fields.i64()?, fields.u32()?);
         let newer = minor > MINOR;
         let lengths = [user_length, token_length].map(usize::from);
         let exact = header_length == HEADER && lengths == [RECORD, RECORD];

@@ -208,9 +208,9 @@ fn refuses_numbers_that_no_limiter_writes_though_the_checksum_is_right() {
         (16, &[1]),  // fewer tokens
         (20, &[15]), // records too short
         (22, &[0, 0]),
-        (40, &6_362_915_u32.to_le_bytes()), // a day after the last
         (48, &((1_u64 << 44) + 1).to_le_bytes()), // an age beyond all monotonic time
-        (56, &(23 * 3_600_000_i64 + 1).to_le_bytes()), // farther off than D10b allows
+        (48, &(-2_001_i64).to_le_bytes()),        // time behind a mark by more than M2 allows
+        (56, &(23 * 3_600_000_i64 + 2_001).to_le_bytes()), // farther off than D10b allows
         (56, &i64::MIN.to_le_bytes()),
         (64, &[0]),                   // never fed, but of some day
         (64, &[1]),                   // never advanced, but with a bound

@@ -42,9 +42,6 @@ proptest! {
         let mut pair = Pair::<Roomy>::new(policy, blocks);
         for operation in operations {
             pair.apply(operation).map_err(fail)?;
-            if pair.is_past_the_last_day() {
-                break;
-            }
         }
     }
 
@@ -57,9 +54,6 @@ proptest! {
         let mut pair = Pair::<Roomy>::new(policy, blocks);
         for operation in operations {
             pair.apply_or_restart(operation).map_err(fail)?;
-            if pair.is_past_the_last_day() {
-                break;
-            }
         }
     }
 
@@ -77,9 +71,6 @@ proptest! {
         };
         for operation in operations {
             pair.apply_or_restart(operation).map_err(fail)?;
-            if pair.is_past_the_last_day() {
-                break;
-            }
         }
     }
 
@@ -94,9 +85,6 @@ proptest! {
         let mut pair = Pair::<Small>::with_small_table(policy, ids);
         for operation in operations {
             pair.apply_registered(operation).map_err(fail)?;
-            if pair.is_past_the_last_day() {
-                break;
-            }
         }
     }
 }

@@ -148,8 +148,16 @@ fn a_reading_of_the_same_day_later_is_steady() {
 }
 
 #[test]
-fn an_earlier_reading_than_the_marks_is_not_steady() {
-    let calendar = calendar(&[(5_000, Some(86_400))]);
-    assert!(calendar.is_steady(at((5_000, Some(86_400)))));
-    assert!(!calendar.is_steady(at((4_999, Some(86_400)))));
+fn a_calendar_is_steady_from_its_first_word_if_it_can_be() {
+    let today = calendar(&[(0, Some(86_400)), (5_000, Some(172_800))]);
+    assert!(today.can_be_steady());
+    let [first_word, ..] = today.to_words();
+    let refills = |utc| Calendar::steady_refills(first_word, at((9, utc)));
+    assert_eq!(refills(Some(172_800)), Some(1));
+    for other in [Some(172_799), Some(259_200), None] {
+        assert_eq!(refills(other), None, "{other:?}");
+    }
+    for odd in [&[(0, None)], &[(0, Some((1 << 39) - 1))]] {
+        assert!(!calendar(odd).can_be_steady());
+    }
 }

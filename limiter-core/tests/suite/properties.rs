@@ -204,7 +204,7 @@ proptest! {
     }
 
     #[test]
-    fn w6_d5_b6_no_wait_is_longer_than_promised_whatever_the_clocks_do(
+    fn m3_d5_no_wait_is_more_than_2_s_longer_than_promised_whatever_the_clocks_do(
         asks in vec((any_moment(), any::<bool>(), 1_u32..7), 1..100),
         window_ms in prop_oneof![Just(1_u32), Just(2_000), Just(86_400_000)],
     ) {
@@ -217,13 +217,13 @@ proptest! {
         for (at, write, cost) in asks {
             let decision = limiter.check(&request(write, cost), at);
             if let Some(quota) = decision.quota() {
-                prop_assert!((1..2 * window_ms).contains(&quota.reset_ms));
+                prop_assert!((1..window_ms + 2_000).contains(&quota.reset_ms));
                 prop_assert!(quota.remaining <= quota.limit);
             }
             let most = match decision.reason() {
-                Some(Reason::Window) => 2 * window_ms - 1,
+                Some(Reason::Window) => window_ms + 1_999,
                 Some(Reason::Daily) => 86_400_000,
-                Some(Reason::Blocked) => 90_000,
+                Some(Reason::Blocked) => 91_999,
                 _ => {
                     prop_assert_eq!(decision.retry_after_ms(), None);
                     continue;

@@ -23,7 +23,7 @@ fn charge(limiter: &mut Limiter<4, 4>, at: limiter_core::Now) -> Receipt {
 }
 
 #[test]
-fn p2_a_later_window_that_is_yet_to_be_reanchored_onto_the_old_start_gets_nothing_back() {
+fn p2_a_refund_by_a_reading_from_before_its_own_window_gives_nothing_to_a_later_one() {
     let policy = Policy::builder()
         .window(Duration::from_millis(2))
         .plan(Plan::new(0), 1, 1)

@@ -115,9 +115,9 @@ impl Concurrent {
     ) -> Result<Charge, Not> {
         let now = now.with_floor(policy.utc_floor());
         let (row, lease) = self.at_hand(token)?;
-        self.calendar.steady(now).ok_or(Not::Unusual)?;
+        let (_, at) = self.calendar.steady(now).ok_or(Not::Unusual)?;
         let (before, standing) = standing(token, row, lease)?;
-        let charge = rules::admit(policy, 0, standing, request, now).ok_or(Not::Unusual)?;
+        let charge = rules::admit(policy, 0, standing, request, at).ok_or(Not::Unusual)?;
         if !swap(&row.state.window, before, charge.window.to_bits()) {
             return Err(Not::YetCharged);
         }
@@ -141,13 +141,13 @@ impl Concurrent {
         if !rules::counts_daily(policy, lease.terms().kind(), request) {
             return Err(Not::Windowed);
         }
-        let refills = self.calendar.steady(now).ok_or(Not::Unusual)?;
+        let (refills, at) = self.calendar.steady(now).ok_or(Not::Unusual)?;
         let place = lease.user();
         let user = self.users.get(place as usize).ok_or(Not::Unusual)?;
         let day = user.day.load(Ordering::Acquire);
         let (before, mut standing) = standing(token, row, lease)?;
         standing.day = Some(Day::from_bits(day));
-        let charge = rules::admit(policy, refills, standing, request, now).ok_or(Not::Unusual)?;
+        let charge = rules::admit(policy, refills, standing, request, at).ok_or(Not::Unusual)?;
         let Some(after) = charge.day else {
             return Err(Not::Unusual);
         };
@@ -160,7 +160,7 @@ impl Concurrent {
             refills,
             token,
             request,
-            now,
+            at,
             row,
             lease,
             before,

@@ -7,7 +7,7 @@ use super::sync::Ordering;
 use super::users::{UserRow, is_later};
 use limiter_core::daily::Day;
 use limiter_core::window::Window;
-use limiter_core::{Now, Policy, Request, TokenId};
+use limiter_core::{Instant, Policy, Request, TokenId};
 
 /// A window's charge that is not confirmed yet.
 pub(super) struct Charged<'a> {
@@ -17,7 +17,8 @@ pub(super) struct Charged<'a> {
     pub(super) refills: u32,
     pub(super) token: TokenId,
     pub(super) request: &'a Request,
-    pub(super) now: Now,
+    /// The time of the decision.
+    pub(super) at: Instant,
     pub(super) row: Row<'a>,
     pub(super) lease: Lease,
     /// The window's word before the charge.
@@ -93,9 +94,8 @@ impl Charged<'_> {
     /// token's: known by its start, so that no newer window is touched.
     fn give_back_window(&self) {
         let (token, cost) = (self.token.as_u64(), self.request.cost.get());
-        let now = self.now.monotonic();
-        let before = Window::from_bits(self.before).settle(now, self.policy.window_ms());
-        let start = before.charge(now, cost).start();
+        let before = Window::from_bits(self.before).settle(self.at, self.policy.window_ms());
+        let start = before.charge(self.at, cost).start();
         loop {
             let bits = self.row.state.window.load(Ordering::Acquire);
             let window = Window::from_bits(bits);

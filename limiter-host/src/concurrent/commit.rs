@@ -34,7 +34,7 @@ impl Case<'_> {
             refills: self.calendar.refills(),
             token: self.token,
             request: self.request,
-            now: self.now,
+            at: self.now.monotonic(),
             row: self.row,
             lease: self.lease,
             before: self.window,

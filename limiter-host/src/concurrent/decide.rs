@@ -19,6 +19,7 @@ pub(super) struct Case<'a> {
     pub(super) calendar: Calendar,
     pub(super) token: TokenId,
     pub(super) request: &'a Request,
+    /// The reading at the time of the decision.
     pub(super) now: Now,
     pub(super) row: Row<'a>,
     pub(super) lease: Lease,
@@ -51,11 +52,20 @@ impl Concurrent {
     #[inline]
     pub(super) fn judge(&self, token: TokenId, request: &Request, now: Now) -> Decision {
         let policy = self.policies.current();
-        let now = now.with_floor(policy.utc_floor());
+        let reading = now.with_floor(policy.utc_floor());
         let mut patience = PATIENCE;
+        // The time line takes the reading once, however often the request is decided (M1).
+        let mut taken = None;
         loop {
-            let feed = || self.calendar.feed(now);
-            let case = match self.look(policy, token, request, now, feed) {
+            let feed = || match taken {
+                Some(now) => (self.calendar.feed(now), now),
+                None => {
+                    let (calendar, now) = self.calendar.take(reading);
+                    taken = Some(now);
+                    (calendar, now)
+                }
+            };
+            let case = match self.look(policy, token, request, feed) {
                 Ok(Some(case)) => case,
                 Ok(None) => return Decision::refused(Reason::Unauthenticated, 0),
                 Err(Overtaken) => continue,
@@ -71,14 +81,14 @@ impl Concurrent {
     /// What [`Concurrent::judge`] would decide.
     pub(super) fn foresee(&self, token: TokenId, request: &Request, now: Now) -> Decision {
         let policy = self.policies.current();
-        let now = now.with_floor(policy.utc_floor());
+        let reading = now.with_floor(policy.utc_floor());
         let feed = || {
-            let mut calendar = self.calendar.read();
-            calendar.feed(now);
-            calendar
+            let mut clocks = self.calendar.read();
+            let now = clocks.take(reading);
+            (clocks.calendar, now)
         };
         loop {
-            match self.look(policy, token, request, now, feed) {
+            match self.look(policy, token, request, feed) {
                 Ok(Some(case)) => return case.decide().0.without_receipt(),
                 Ok(None) => return Decision::refused(Reason::Unauthenticated, 0),
                 Err(Overtaken) => {}
@@ -93,8 +103,7 @@ impl Concurrent {
         policy: &'a Policy,
         token: TokenId,
         request: &'a Request,
-        now: Now,
-        feed: impl FnOnce() -> Calendar,
+        feed: impl FnOnce() -> (Calendar, Now),
     ) -> Result<Option<Case<'a>>, Overtaken> {
         let home = self.table.home(token.as_u64());
         let Some(row) = self.table.find(home, token.as_u64()) else {
@@ -106,7 +115,7 @@ impl Concurrent {
         if lease.terms().is_revoked() || window == GONE {
             return Ok(None);
         }
-        let calendar = feed();
+        let (calendar, now) = feed();
         let mut daily = None;
         if rules::counts_daily(policy, lease.terms().kind(), request)
             && let Some(user) = self.users.get(lease.user() as usize)

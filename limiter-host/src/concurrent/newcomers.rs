@@ -74,13 +74,13 @@ impl Concurrent {
     ) -> Result<Registered, RegisterError> {
         let mut searching = lock(&self.searching);
         let mut gone = Gone::default();
-        let mut calendar = self.calendar.read();
-        calendar.feed(now.with_floor(self.policies.current().utc_floor()));
+        let mut clocks = self.calendar.read();
+        let now = clocks.take(now.with_floor(self.policies.current().utc_floor()));
         let wanted = Wanted {
             token,
             registration,
             at: now.monotonic(),
-            refills: calendar.refills(),
+            refills: clocks.calendar.refills(),
         };
         loop {
             let mut registering = Registering::begin(self);
@@ -442,7 +442,7 @@ impl<'a> Registering<'a> {
             self.leave_user(place, row);
             left = Some(place);
         }
-        let stands = self.limiter.calendar.read().refills();
+        let stands = self.limiter.calendar.calendar().refills();
         let user = self.limiter.users.get(seat as usize);
         if !user.is_some_and(|user| user.take_over(self.policy, wanted.refills, stands)) {
             if let Some(place) = left {

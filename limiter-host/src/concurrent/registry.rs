@@ -69,6 +69,11 @@ impl Registry {
         self.occupied
     }
 
+    /// Rows that were taken from tokens and from users.
+    fn evicted(&self) -> (u64, u64) {
+        (self.evicted_tokens, self.evicted_users)
+    }
+
     pub(super) fn statistics(&self) -> Statistics {
         let mut statistics = Statistics::default();
         statistics.evicted_tokens = self.evicted_tokens;
@@ -104,7 +109,15 @@ impl Concurrent {
         now: Now,
     ) -> Result<Registered, RegisterError> {
         let at_once = Registering::begin(self).at_once(token, &registration);
-        let registered = at_once.unwrap_or_else(|| self.make_room(token, &registration, now));
+        let registered = at_once.unwrap_or_else(|| {
+            let evicted = lock(&self.registry).evicted();
+            let registered = self.make_room(token, &registration, now);
+            if lock(&self.registry).evicted() != evicted {
+                // What a row was thrown away by is a reading of the time line's (M1).
+                self.calendar.take_time(now.monotonic());
+            }
+            registered
+        });
         if registered == Err(RegisterError::TableFull) {
             lock(&self.registry).table_full += 1;
         }
@@ -150,7 +163,8 @@ impl Concurrent {
         if row.lease().terms().is_revoked() {
             return false;
         }
-        if !registering.vacate(place, now.monotonic()) {
+        let at = self.calendar.take_time(now.monotonic());
+        if !registering.vacate(place, at) {
             // A revoked row is no longer worth a pin.
             let lease = row.lease();
             row.set_lease(lease.with_terms(lease.terms().revoked(true).unpinned()));
@@ -219,7 +233,7 @@ impl Concurrent {
             }
         }
         // What is forgiven by now stays so, however long the new policy remembers (D3).
-        let refills = self.calendar.read().refills();
+        let refills = self.calendar.calendar().refills();
         for user in self.users.iter() {
             loop {
                 let record = user.record();

@@ -22,6 +22,8 @@ use std::num::NonZeroU64;
 #[derive(Debug)]
 pub(crate) struct Rows {
     pub(crate) calendar: Calendar,
+    /// The time of the time line at which they stood so.
+    pub(crate) at: Instant,
     /// By place.
     pub(crate) users: Vec<Seated>,
     pub(crate) blocks: Vec<BlockRecord>,
@@ -45,12 +47,13 @@ impl Concurrent {
     pub(crate) fn image_rows(&self, now: Instant) -> Rows {
         let registry = lock(&self.registry);
         let policy = *self.policies.current();
+        let at = self.calendar.time_of(now);
         let (calendar, users) = loop {
-            let calendar = self.calendar.read();
+            let calendar = self.calendar.calendar();
             let users = self.seats(&registry, &policy, calendar.refills());
             // A row of a later day would look unused. Rows follow the calendar, so if that has not
             // moved there was none.
-            if self.calendar.read().refills() == calendar.refills() {
+            if self.calendar.calendar().refills() == calendar.refills() {
                 break (calendar, users);
             }
         };
@@ -58,11 +61,13 @@ impl Concurrent {
         let blocks = rows.filter_map(|row| {
             let id = row.head.id.load(Ordering::Acquire);
             let abuse = Abuse::from_bits(row.state.abuse.load(Ordering::Acquire));
-            let left_ms = abuse.settle(now, &policy.block()?).blocked_ms(now);
+            policy.block()?;
+            let left_ms = abuse.blocked_ms(at);
             (id != 0 && left_ms > 0).then_some(BlockRecord { id, left_ms })
         });
         Rows {
             calendar,
+            at,
             users,
             blocks: blocks.collect(),
         }
@@ -101,13 +106,15 @@ impl Concurrent {
         now: Now,
     ) -> Result<Restored, RestoreError> {
         let mut registry = lock(&self.registry);
-        if self.calendar.read().is_started() {
+        if self.calendar.calendar().is_started() {
             return Err(RestoreError::InUse);
         }
         let restored = self.measure(&registry, image)?;
-        let at = now.monotonic();
-        let calendar = Calendar::restore(&image.header().calendar, off_time, at);
-        self.calendar.replace(&calendar);
+        let saved = &image.header().calendar;
+        let first = now.monotonic();
+        self.calendar
+            .restore(first, |at| Calendar::restore(saved, off_time, at));
+        let calendar = self.calendar.calendar();
         for record in image.users() {
             let Some(place) = registry.place_of(record.id) else {
                 continue; // Never: there is room.
@@ -178,7 +185,8 @@ impl Concurrent {
             let _ = self.register(token, nobody, now);
         }
         if let Some(row) = self.table.find(self.table.home(block.id), block.id) {
-            let abuse = Abuse::blocked_for(block.left_ms, now.monotonic());
+            let at = self.calendar.time_of(now.monotonic());
+            let abuse = Abuse::blocked_for(block.left_ms, at);
             row.state
                 .abuse
                 .store(abuse_bits(abuse, block.id), Ordering::Release);
@@ -190,9 +198,7 @@ impl Concurrent {
 
     /// Makes the counts of the accounting day lost (R5).
     pub(crate) fn lose_counts(&self) {
-        let mut calendar = self.calendar.read();
-        calendar.lose();
-        self.calendar.replace(&calendar);
+        self.calendar.lose();
     }
 
     /// Refuses a request that counts daily while the counts are lost; `None` if it does not, or
@@ -208,7 +214,7 @@ impl Concurrent {
         if !rules::counts_daily(policy, lease.terms().kind(), request) {
             return None;
         }
-        let calendar = self.calendar.feed(now);
+        let (calendar, now) = self.calendar.take(now);
         if !calendar.is_lost() {
             return None;
         }

@@ -81,14 +81,15 @@ impl Concurrent {
     #[must_use]
     pub fn survey(&self, now: Instant) -> Survey {
         let rows = (0..self.table.rows()).filter_map(|index| self.table.row(index));
-        let views = rows.filter_map(|row| self.view(row, now));
+        let at = self.calendar.time_of(now);
+        let views = rows.filter_map(|row| self.view(row, now, at));
         let mut survey = Survey {
             token_rows: self.tokens,
             user_rows: self.users.len(),
             blocked_tokens: views.filter(|view| view.blocked_until.is_some()).count(),
             ..Survey::default()
         };
-        let (policy, refills) = (self.policies.current(), self.calendar.read().refills());
+        let (policy, refills) = (self.policies.current(), self.calendar.calendar().refills());
         for user in self.users.iter() {
             let standing = rules::standing_strikes(policy, user.record().strikes(), refills);
             survey.strikes += usize::from(standing.count());
@@ -97,8 +98,9 @@ impl Concurrent {
         survey
     }
 
-    /// What a row holds, `None` if it is vacant or changed hands meanwhile.
-    pub(super) fn view(&self, row: Row<'_>, now: Instant) -> Option<View> {
+    /// What a row holds at the reading `now`, which stands for `at`; `None` if it is vacant or changed
+    /// hands meanwhile.
+    pub(super) fn view(&self, row: Row<'_>, now: Instant, at: Instant) -> Option<View> {
         let id = NonZeroU64::new(row.head.id.load(Ordering::Acquire))?;
         let lease = row.lease();
         let policy = self.policies.current();
@@ -112,14 +114,14 @@ impl Concurrent {
         let rule = policy
             .block()
             .filter(|_| lease.terms().kind() == Kind::ApiToken);
-        let blocked_ms = rule.map_or(0, |rule| abuse.settle(now, &rule).blocked_ms(now));
+        let blocked_ms = rule.map_or(0, |_| abuse.blocked_ms(at));
         Some(View {
             id,
             terms: lease.terms(),
-            window: Window::from_bits(bits).settle(now, policy.window_ms()),
+            window: Window::from_bits(bits).settle(at, policy.window_ms()),
             blocked_until: (blocked_ms > 0).then(|| now.saturating_add(blocked_ms.into())),
             place: lease.user(),
-            used_today: day.settle(self.calendar.read().refills()).used(),
+            used_today: day.settle(self.calendar.calendar().refills()).used(),
         })
     }
 }
@@ -142,7 +144,8 @@ impl Iterator for Rows<'_> {
             }
             // Nobody's row changes hands while the registry is locked.
             let registry = lock(&self.limiter.registry);
-            let Some(view) = self.limiter.view(row, self.now) else {
+            let at = self.limiter.calendar.time_of(self.now);
+            let Some(view) = self.limiter.view(row, self.now, at) else {
                 continue;
             };
             let Some(user) = NonZeroU64::new(registry.user(view.place)) else {

@@ -67,7 +67,7 @@ fn write(shared: &Shared, storage: &mut impl Storage) -> io::Result<()> {
         users,
         key_check: shared.key.check_value(),
         number,
-        calendar: rows.calendar.save(now.monotonic()),
+        calendar: rows.calendar.save(rows.at),
     };
     let blocks = rows.blocks.into_iter();
     snapshot::encode(&mut image, &header, records.iter().copied(), blocks)

@@ -4,7 +4,7 @@
 -- ARGV  the request and the policy, packed; then what is rare: a moment to decide at and permits ahead
 --       of need; then offences that another counted. `packed.rs` has the other end
 --
--- Answers one string: the moment, what was decided, what was granted ahead, and the records as the
+-- Answers one string: the reading, what was decided, what was granted ahead, and the records as the
 -- decision found them. The caller makes the same decision from the same records, and so knows all
 -- that a response reports. Numbers are doubles here: every one of them is a whole number below 2^53.
 --
@@ -13,11 +13,11 @@ local call, pack, unpack, byte = redis.call, struct.pack, struct.unpack, string.
 local flags, limit, cost, window_ms, daily_limit, daily_mode, tolerated, forgiven_after, block_offences,
   block_within, block_duration, extend_on_hit, utc_floor = unpack('>BI4I4I4I4BBI2I4I4I4BI5', ARGV[1])
 local peeks, offends, injected, fenced = flags % 2 == 1, flags % 4 >= 2, flags % 8 >= 4, flags % 16 >= 8
-local immune = flags >= 16
+local immune, takes = flags % 32 >= 16, flags >= 32
 local ADMITTED, WINDOW, DAILY, COST_EXCEEDS_LIMIT, BLOCKED, LOOKED, UNREADABLE, WAIT = 0, 1, 2, 3, 4, 5, 6, 7
-local TOKEN, USER, CALENDAR, ANSWER = '>BBI6I3I6I3I6', '>BI4I4BI3I6', '>BBI6I6I4I4I6', '>I6I5BI4I4I6BBB'
-local TOKEN_BYTES, USER_BYTES, CALENDAR_BYTES = 26, 19, 28
-local VERSION, UNKNOWN_UTC = 3, 2 ^ 39
+local TOKEN, USER, CALENDAR, ANSWER = '>BBI6I3I6I3I6', '>BI4I4BI3I6', '>BBI6I6I4I4I6I6I6I6', '>I6I5BI4I4I6BBB'
+local TOKEN_BYTES, USER_BYTES, CALENDAR_BYTES = 26, 19, 46
+local VERSION, UNKNOWN_UTC, NO_DAY, SPAN_MS, LAST_MS = 3, 2 ^ 39, 4294967295, 2 ^ 36, 2 ^ 43 - 1
 local HOUR_MS, PACE_MS, DAY_MS, FENCE_MS = 3600000, 82800000, 86400000, 300
 
 local now, utc
@@ -56,56 +56,79 @@ if not (token_reads and user_reads) then
   return pack(ANSWER, now, utc, UNREADABLE, 0, 0, 0, 0, 0, 0)
 end
 if #calendar ~= CALENDAR_BYTES or byte(calendar) ~= VERSION then calendar = '' end
-if peeks then
+if peeks and not takes then
   return pack(ANSWER, now, utc, LOOKED, 0, 0, 0, #token, #calendar, #user) .. token .. calendar .. user
 end
 local stored_token, stored_user = token, user
 local version
 
--- The calendar takes the reading first (D6); a new day is told by its number of refills. A day is 675
--- units, of 128 s each.
-local NO_DAY, LAST_DAY = 4294967295, 6362914 * 675
-local paced, last_change, earliest_next, day_units, refills, born = 0, now, 0, NO_DAY, 0, now
-local today = (utc - utc % 86400) / 128
-if calendar ~= '' then
-  version, paced, last_change, earliest_next, day_units, refills, born = unpack(CALENDAR, calendar)
+-- One time line first (M1 to M3): the reading becomes the time of the decision. The marks of both are
+-- in one record: `head` is H, `shift` what is added to a reading, `outlier` F and 1, or 0.
+local reading, moves = now, calendar == ''
+local fed, last_change, earliest_next, day, refills, born = 0, 0, 0, NO_DAY, 0, now
+local head, shift, outlier = now, 0, 0
+local today = (utc - utc % 86400) / 86400
+if not moves then
+  version, fed, last_change, earliest_next, day, refills, born, head, shift, outlier = unpack(CALENDAR, calendar)
 elseif not injected and utc < UNKNOWN_UTC then
   -- By the server's clock accounting days are numbered from that of 1970 on, so that where the calendar
   -- alone is lost, what was used today goes on to count.
-  refills = today / 675
+  refills = today
 end
-local new_calendar
-if today ~= day_units or utc >= UNKNOWN_UTC or last_change > now or earliest_next > now + PACE_MS then
+now = math.min(now + shift, LAST_MS)
+local ahead = now - head
+if outlier > 0 or ahead >= 1000 or ahead <= -1000 then
+  moves = true
+  if ahead > -1000 and ahead < SPAN_MS then                           -- M2
+    outlier = 0
+    if ahead >= 1000 then head = now end
+  else                                                                -- M3
+    local e = now
+    now = head
+    if outlier == 0 or e < outlier - 1 or e >= outlier - 1 + SPAN_MS then outlier = e + 1 end
+    if e >= outlier - 1 + 10000 then
+      outlier = 0
+      if e < head then shift = shift + head - e else head = e end
+    end
+  end
+end
+
+-- Then the calendar takes that time (D6); a new day is told by its number of refills.
+if not peeks and (today ~= day or utc >= UNKNOWN_UTC) then
   local function advance(to)                                          -- D10b
-    if paced == 1 then
+    if fed == 3 then
       if now < earliest_next then return end
       earliest_next = earliest_next + PACE_MS
     end
-    if paced == 0 or earliest_next < now then earliest_next = now end
-    paced, last_change, refills, day_units = 1, now, (refills + 1) % 4294967296, to
+    if fed == 2 or earliest_next < now then earliest_next = now end
+    fed, last_change, refills, day = 3, now, (refills + 1) % 4294967296, to
   end
-  if last_change > now then last_change = now end                     -- D10c
-  if earliest_next > now + PACE_MS then earliest_next = now + PACE_MS end
+  moves = true
+  if fed == 0 then fed, last_change = 2, now end
   local stale = now - last_change >= DAY_MS
   if utc >= UNKNOWN_UTC then
-    if stale then advance(day_units >= LAST_DAY and day_units or day_units + 675) end -- D10
-  elseif day_units == NO_DAY then                                     -- D7
-    last_change, day_units = now, today
-  elseif today > day_units or (today < day_units and stale) then      -- D8, D9
+    if stale then advance(day >= NO_DAY - 1 and day or day + 1) end   -- D10
+  elseif day == NO_DAY then                                           -- D7
+    last_change, day = now, today
+  elseif today > day or (today < day and stale) then                  -- D8, D9
     advance(today)
   end
-  new_calendar = pack(CALENDAR, VERSION, paced, last_change, earliest_next, day_units, refills, born)
 end
+local new_calendar = moves and
+  pack(CALENDAR, VERSION, fed, last_change, earliest_next, day, refills, born, head, shift, outlier)
 -- A key ends when it says nothing any more. Where the clock is the caller's, every key ends in an hour.
 local kept = 2 * DAY_MS
 if daily_mode == 2 then kept = kept + forgiven_after * DAY_MS end
 if new_calendar and new_calendar ~= calendar then
   call('SET', KEYS[2], new_calendar, 'PX', injected and HOUR_MS or kept + 2 * DAY_MS)
 end
+if peeks then
+  return pack(ANSWER, reading, utc, LOOKED, 0, 0, 0, #token, #calendar, #user) .. token .. calendar .. user
+end
 -- Where there was no calendar, counts may be lost, and permits that were held ahead of need by then are
 -- not among those of the new ones. So nothing is handed out until the last of them has ended.
-if fenced and now - born < FENCE_MS and born - now < FENCE_MS then
-  return pack(ANSWER, now, utc, WAIT, math.min(FENCE_MS, FENCE_MS + born - now), 0, born, 0, 0, 0)
+if fenced and reading - born < FENCE_MS and born - reading < FENCE_MS then
+  return pack(ANSWER, reading, utc, WAIT, math.min(FENCE_MS, FENCE_MS + born - reading), 0, born, 0, 0, 0)
 end
 
 local open, blocked, start, used, mark, offences, token_ends = 0, 0, 0, 0, 0, 0, 0
@@ -123,10 +146,9 @@ end
 -- A function takes time to make, and only what does not fit can offend.
 local offend
 if block_offences > 0 and (ARGV[3] or used + cost > limit or day_used + cost > daily_limit) then
-  offend = function(count, at)                                        -- B1, B2, B6
-    local counting = offences > 0 and (mark > at or at - mark < block_within)
-    if not counting then offences = 0 end
-    if offences == 0 or mark > at then mark = at end
+  offend = function(count, at)                                        -- B1, B2
+    if offences > 0 and at - mark >= block_within then offences = 0 end
+    if offences == 0 then mark = at end
     offences = offences + count
     if offences >= block_offences then blocked, mark, offences = 1, at + block_duration, 0 end
   end
@@ -156,24 +178,16 @@ end
 local decided = ADMITTED
 local granted_window, granted_day = 0, 0
 if blocked == 1 and block_offences > 0 then                           -- O3
-  if mark <= now then                                                 -- B4
+  if mark <= now then                                                 -- B4, B6
     blocked, mark, offences = 0, 0, 0
-  elseif immune then                                                  -- B5
-    mark = math.min(mark, now + block_duration)
-  else
-    if mark > now + block_duration or extend_on_hit == 1 then         -- B6, B3
-      mark = now + block_duration
-    end
+  elseif not immune then                                              -- B5
+    if extend_on_hit == 1 then mark = now + block_duration end        -- B3
     decided = BLOCKED
   end
 end
 if decided == ADMITTED then
-  if open == 1 then
-    if now - start >= window_ms then                                  -- W1
-      open, start, used = 0, 0, 0
-    elseif start - now >= window_ms then                              -- W6
-      start = now
-    end
+  if open == 1 and now - start >= window_ms then                      -- W1, W6
+    open, start, used = 0, 0, 0
   end
   if counts_daily and day_refills ~= refills then day_refills, day_used = refills, 0 end
   local window_fits = used + cost <= limit                            -- W2
@@ -254,5 +268,5 @@ if counts_daily then
     end
   end
 end
-return pack(ANSWER, now, utc, decided, granted_window, granted_day, born, #token, #calendar, #user)
+return pack(ANSWER, reading, utc, decided, granted_window, granted_day, born, #token, #calendar, #user)
   .. token .. calendar .. user

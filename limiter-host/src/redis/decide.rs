@@ -14,7 +14,8 @@ use super::share::Share;
 use super::{Inner, OnStoreFailure, StoreTime};
 use limiter_core::calendar::Calendar;
 use limiter_core::rules::{self, Account};
-use limiter_core::{Decision, Now, Outage, Outcome, Policy, Reason, Request};
+use limiter_core::timeline::TimeLine;
+use limiter_core::{Decision, Instant, Now, Outage, Outcome, Policy, Reason, Request};
 use redis::{Cmd, RedisResult, Value};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
@@ -34,6 +35,7 @@ pub(super) struct Case {
 pub(super) struct Found {
     pub(super) now: Now,
     pub(super) token: TokenRecord,
+    pub(super) line: TimeLine,
     pub(super) calendar: Calendar,
     pub(super) user: UserRecord,
     pub(super) granted: Permits,
@@ -160,6 +162,7 @@ impl Inner {
     ) -> Question {
         let ask = Ask {
             peek,
+            take: false,
             offends: case.entry.offends(request),
             immune: case.entry.terms.kind() != limiter_core::Kind::ApiToken,
             limit: case.entry.terms.limit(),
@@ -270,10 +273,13 @@ impl Found {
             return Err(StoreError::Foreign);
         }
         let no_calendar = new_calendar(reply.now, time == StoreTime::Server);
+        let none = (TimeLine::new(), no_calendar);
+        let (line, calendar) = record(reply.calendar, unpack_calendar, none)?;
         let found = Self {
             now: reply.now,
             token: record(reply.token, TokenRecord::unpack, TokenRecord::default())?,
-            calendar: record(reply.calendar, unpack_calendar, no_calendar)?,
+            line,
+            calendar,
             user: record(reply.user, UserRecord::unpack, UserRecord::default())?,
             granted: reply.granted,
             born: reply.born,
@@ -281,9 +287,15 @@ impl Found {
         Ok((found, reply.decided))
     }
 
+    /// The time that the reading stands for (M1).
+    pub(super) fn time(&self) -> Instant {
+        self.line.peek(self.now.monotonic())
+    }
+
     /// The core's decision on what was found, and what that is afterwards.
     pub(super) fn decide(mut self, case: &Case, request: &Request) -> (Decision, Self) {
-        self.calendar.feed(self.now);
+        let now = self.now.at(self.line.take(self.now.monotonic()));
+        self.calendar.feed(now);
         let UserRecord { day, strikes } = &mut self.user;
         let account = Account {
             // OK because a case has a token.
@@ -297,7 +309,7 @@ impl Found {
             user: case.entry.place,
             daily: case.daily.then_some((day, strikes)),
         };
-        let decision = rules::decide(&case.policy, &self.calendar, account, request, self.now);
+        let decision = rules::decide(&case.policy, &self.calendar, account, request, now);
         (decision, self)
     }
 }

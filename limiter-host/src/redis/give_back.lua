@@ -1,23 +1,19 @@
 -- Gives permits back: to a token's window, known by its start, or to a user's day, known by its number
--- of refills (P2). Answers how many went back.
+-- of refills (P2). Answers how many went back. Whether the window is still open is for the caller to
+-- know; what goes back to one that has ended goes with it.
 --
 -- KEYS  the token's or the user's record, and the calendar's
--- ARGV  packed: 1 for a day, else 0; 1 to read the server's clock, else the moment; the window's length,
---       the start or the refills, the cost; when the calendar was born with which they were taken, 0 for any
+-- ARGV  packed: 1 for a day, else 0; the start or the refills, the cost; when the calendar was born with
+--       which they were taken, 0 for any
 local VERSION = 3
-local of_day, server_clock, now, window_ms, mark, cost, born_then = struct.unpack('>BBI6I4I6I4I6', ARGV[1])
+local of_day, mark, cost, born_then = struct.unpack('>BI6I4I6', ARGV[1])
 local record, calendar = redis.call('GET', KEYS[1]), redis.call('GET', KEYS[2])
 if not record or not calendar or string.byte(calendar) ~= VERSION or string.byte(record) ~= VERSION then return 0 end
 local _, _, _, _, _, refills_now, born = struct.unpack('>BBI6I6I4I4I6', calendar)
 if born_then ~= 0 and born_then ~= born then return 0 end
 if of_day == 0 then
-  if server_clock == 1 then
-    local time = redis.call('TIME')
-    now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
-  end
   local version, state, start, used, abuse_mark, offences, ends = struct.unpack('>BBI6I3I6I3I6', record)
-  local runs = state % 2 == 1 and now - start < window_ms and start - now < window_ms
-  if not runs or start ~= mark then return 0 end
+  if state % 2 == 0 or start ~= mark then return 0 end
   local back = math.min(cost, used)
   local new = struct.pack('>BBI6I3I6I3I6', version, state, start, used - back, abuse_mark, offences, ends)
   redis.call('SET', KEYS[1], new, 'KEEPTTL')

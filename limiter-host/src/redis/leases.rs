@@ -5,7 +5,6 @@ use super::packed::{Back, BackTo, Held, Permits};
 use super::registry::Entry;
 use futures_util::StreamExt as _;
 use futures_util::stream;
-use limiter_core::{Instant, Now};
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -61,20 +60,20 @@ impl Inner {
     }
 
     /// Gives back what is held ahead of need.
-    pub(super) async fn close(&self, now: Now) {
+    pub(super) async fn close(&self) {
         let entries: Vec<Entry> = self.registry().entries().cloned().collect();
         let all = entries.into_iter().map(|entry| {
             let held = entry.local.take_held();
             (entry, held)
         });
-        self.give_back_held(all, now).await;
+        self.give_back_held(all).await;
     }
 
     /// Gives permits back. What cannot be given back is lost, and counted.
-    async fn give_back_held(&self, all: impl IntoIterator<Item = (Entry, Held)>, now: Now) {
+    async fn give_back_held(&self, all: impl IntoIterator<Item = (Entry, Held)>) {
         stream::iter(all)
             .for_each_concurrent(AT_ONCE, |(entry, held)| async move {
-                let lost = self.give_back_of(&entry, held, now).await;
+                let lost = self.give_back_of(&entry, held).await;
                 let figure = &self.figures.lost_permits;
                 figure.fetch_add(lost.into(), Ordering::Relaxed);
             })
@@ -82,15 +81,14 @@ impl Inner {
     }
 
     /// Gives back what was held for a token; answers how many permits could not be given back.
-    async fn give_back_of(&self, entry: &Entry, held: Held, now: Now) -> u32 {
+    async fn give_back_of(&self, entry: &Entry, held: Held) -> u32 {
         let Held {
             permits,
             start,
             refills,
             born,
         } = held;
-        let window_ms = self.registry().policy.window_ms();
-        let to_window = (BackTo::Window { start, window_ms }, permits.window);
+        let to_window = (BackTo::Window(start), permits.window);
         let to_day = (BackTo::Day(refills), permits.day);
         let mut lost = 0;
         for (to, permits) in [to_window, to_day] {
@@ -99,7 +97,7 @@ impl Inner {
             }
             let back = Back { to, permits, born };
             let fails = self.outage.lasts(entry.keys.slot)
-                || self.give_back(&entry.keys, back, now).await.is_err();
+                || self.give_back(&entry.keys, back).await.is_err();
             lost = lost.max(if fails { permits } else { 0 });
         }
         lost
@@ -133,9 +131,7 @@ async fn give_back_ended(limiter: Weak<Inner>) {
                         }
                     }
                 }
-                // The server's clock decides, so it does not matter which moment this is.
-                let now = Now::new(Instant::ZERO, None);
-                inner.give_back_held(ended, now).await;
+                inner.give_back_held(ended).await;
             }
         }
     }

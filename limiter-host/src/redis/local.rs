@@ -8,7 +8,8 @@
 //!
 //! The store's time is estimated from the moment at which it was asked, so the estimate is ahead by
 //! at most one round trip. So nothing is refused, and nothing held is handed out, for longer than it
-//! lasts.
+//! lasts. That estimate is no reading of the time line's (M1), and leaves no mark; where the clock is the
+//! caller's, only a reading that would leave none is decided on here.
 
 use super::decide::{Case, Found};
 use super::packed::{Held, Pending, Permits};
@@ -155,9 +156,12 @@ impl Local {
         before: &Found,
         mut after: Found,
         ahead: &Ahead,
+        autonomy: &Autonomy,
     ) -> bool {
         let entry = &case.entry;
-        if calendar_marks(before) != calendar_marks(&after) {
+        // The line of a store's own clock moves every second and ages nothing that is known by it.
+        let line_moved = !autonomy.server_clock && before.line != after.line;
+        if line_moved || before.calendar != after.calendar {
             entry.calendar_changes.count();
         }
         let mut memory = self.memory();
@@ -273,7 +277,10 @@ impl Memory {
             .checked_sub(seen.asked_at.as_millis())?;
         let mut found = seen.found;
         found.now = seen.estimate(case, now, age_ms, autonomy.server_clock)?;
-        if !found.calendar.is_steady(found.now) {
+        let line = &found.line;
+        let is_usual = line.steady(found.now.monotonic()).is_some()
+            || (autonomy.server_clock && line.outlier().is_none());
+        if !is_usual || !found.calendar.is_steady(found.now) {
             return None;
         }
         let held = self.usable(case, &found, autonomy);
@@ -416,12 +423,6 @@ impl Seen {
         let at = self.found.now.monotonic().saturating_add(age_ms);
         Some(Now::new(at, UnixTime::from_secs(at.as_millis() / 1_000)).with_floor(floor))
     }
-}
-
-/// All that the calendar's record holds.
-fn calendar_marks(found: &Found) -> [u64; 3] {
-    let [last_change, earliest_next, _, day, _] = found.calendar.to_words();
-    [last_change, earliest_next, day]
 }
 
 /// For how long permits are held, from the moment when they were asked for.

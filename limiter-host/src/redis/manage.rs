@@ -127,8 +127,8 @@ impl Inner {
         if !self.registry_mut().revoke(token) {
             return false;
         }
-        if let Ok(found) = self.look(&keys, now).await {
-            let at = found.now.monotonic();
+        if let Ok(found) = self.look_and_take(&keys, now).await {
+            let at = found.time();
             let abuse = local.pending().unwrap_or(found.token.abuse);
             if rules::is_idle_token(&policy, found.token.window, abuse, at) {
                 let seen = found.token.pack();
@@ -197,19 +197,15 @@ impl Inner {
             return Ok(None);
         };
         let found = self.look(&keys, now).await?;
-        let at = found.now.monotonic();
-        if let Some(rule) = policy
-            .block()
-            .filter(|_| kind == limiter_core::Kind::ApiToken)
-        {
-            let abuse = found.token.abuse.settle(at, &rule);
-            if abuse.is_blocked() {
-                return Ok(Some(at.saturating_add(u64::from(abuse.blocked_ms(at)))));
-            }
+        let (reading, at) = (found.now.monotonic(), found.time());
+        let can_be_blocked = policy.block().is_some() && kind == limiter_core::Kind::ApiToken;
+        let blocked_ms = found.token.abuse.blocked_ms(at);
+        if can_be_blocked && blocked_ms > 0 {
+            return Ok(Some(reading.saturating_add(u64::from(blocked_ms))));
         }
         let window = found.token.window.settle(at, policy.window_ms());
         let reset_ms = window.reset_ms(at, policy.window_ms());
-        let reset = at.saturating_add(u64::from(reset_ms));
+        let reset = reading.saturating_add(u64::from(reset_ms));
         Ok(window.is_open().then_some(reset))
     }
 }

@@ -82,6 +82,8 @@ pub(super) fn pack_policy(policy: &Policy) -> Vec<u8> {
 pub(super) struct Ask {
     /// Only to look (P1).
     pub(super) peek: bool,
+    /// Whether a look takes its reading for the time line all the same (M1).
+    pub(super) take: bool,
     /// Whether a refusal would be an offence (O7).
     pub(super) offends: bool,
     /// The token is of a kind that no block holds (B5).
@@ -144,6 +146,7 @@ impl Ask {
             (self.now.is_some(), INJECTED),
             (self.fenced, FENCED),
             (self.immune, IMMUNE),
+            (self.take, TAKES),
         ] {
             flags |= if set { flag } else { 0 };
         }
@@ -183,6 +186,7 @@ impl Ask {
 /// What `check.lua` answers: what it decided and granted, and the records, none where it found none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Reply<'a> {
+    /// The reading.
     pub(super) now: Now,
     /// Its number for what it decided; [`LOOKED`] if it only looked.
     pub(super) decided: u8,
@@ -254,10 +258,8 @@ pub(super) struct Back {
 /// A window or a day that gets permits back.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum BackTo {
-    Window {
-        start: Instant,
-        window_ms: u32,
-    },
+    /// By its start.
+    Window(Instant),
     /// By its number of refills.
     Day(u32),
 }
@@ -274,17 +276,13 @@ impl BackTo {
 }
 
 impl Back {
-    /// Packs it; with no moment, the server reads its clock.
-    pub(super) fn pack(&self, now: Option<Instant>) -> Vec<u8> {
-        let (of_day, window_ms, mark) = match self.to {
-            BackTo::Window { start, window_ms } => (false, window_ms, start.as_millis()),
-            BackTo::Day(refills) => (true, 0, refills.into()),
+    pub(super) fn pack(&self) -> Vec<u8> {
+        let (of_day, mark) = match self.to {
+            BackTo::Window(start) => (false, start.as_millis()),
+            BackTo::Day(refills) => (true, refills.into()),
         };
-        Packer::with_capacity(28)
+        Packer::with_capacity(17)
             .put(1, of_day)
-            .put(1, now.is_none())
-            .put(6, now.map_or(0, Instant::as_millis))
-            .put(4, window_ms)
             .put(6, mark)
             .put(4, self.permits)
             .put(6, self.born)
@@ -297,6 +295,7 @@ const OFFENDS: u8 = 2;
 const INJECTED: u8 = 4;
 const FENCED: u8 = 8;
 const IMMUNE: u8 = 16;
+const TAKES: u8 = 32;
 /// The script's number for having decided nothing.
 pub(super) const LOOKED: u8 = 5;
 /// Its number for a record that it cannot read.
@@ -323,6 +322,7 @@ mod tests {
         assert_eq!(packed_policy.len(), 30);
         let mut ask = Ask {
             peek: false,
+            take: false,
             offends: true,
             immune: false,
             limit: 1,

@@ -4,8 +4,9 @@ use super::packed::{Packer, Unpacker};
 use limiter_core::abuse::Abuse;
 use limiter_core::calendar::Calendar;
 use limiter_core::daily::{Day, Strikes};
+use limiter_core::timeline::TimeLine;
 use limiter_core::window::Window;
-use limiter_core::{Now, UnixTime};
+use limiter_core::{Instant, Now, UnixTime};
 
 /// A token's window and conduct, as its key holds them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -85,24 +86,30 @@ impl UserRecord {
     }
 }
 
-/// Reads the calendar's record; `None` if it is of another version.
-pub(super) fn unpack_calendar(bytes: &[u8]) -> Option<Calendar> {
-    /// Its last 6 bytes, the moment it was created, are also in the answer itself.
-    const BYTES: usize = 28;
+/// Reads the calendar's record, in which the time line is; `None` if it is of another version.
+pub(super) fn unpack_calendar(bytes: &[u8]) -> Option<(TimeLine, Calendar)> {
+    const BYTES: usize = 46;
     let mut unpacker = versioned(bytes, BYTES)?;
-    let paced = unpacker.take(1);
-    let (last_change, earliest_next) = (unpacker.take(6), unpacker.take(6));
-    let day = unpacker.take(4) << 32 | unpacker.take(4);
-    let started = 2;
-    // The mark that only makes feeding quicker is not stored: never, until it is fed.
-    let steady_from = i64::MAX.cast_unsigned();
-    Some(Calendar::from_words([
-        last_change,
-        earliest_next,
-        steady_from,
-        day,
-        paced | started,
-    ]))
+    let fed = unpacker.take(1);
+    let mut instant = || Instant::from_millis(unpacker.take(6));
+    let (last_change, earliest_next) = (instant(), instant());
+    let (day, refills) = (unpacker.take_u32(4), unpacker.take_u32(4));
+    let calendar = if fed & FED == 0 {
+        unfed(refills)
+    } else {
+        let earliest_next = (fed & PACED != 0).then_some(earliest_next);
+        let day = (day != NO_DAY).then_some(day);
+        Calendar::from_parts(last_change, earliest_next, day, refills)
+    };
+    // The moment it was created is also in the answer itself.
+    unpacker.take(6);
+    let (mark, shift, outlier) = (unpacker.take(6), unpacker.take(6), unpacker.take(6));
+    let line = TimeLine::from_parts(
+        Some(Instant::from_millis(mark)),
+        shift,
+        outlier.checked_sub(1).map(Instant::from_millis),
+    );
+    Some((line, calendar))
 }
 
 fn versioned(bytes: &[u8], length: usize) -> Option<Unpacker<'_>> {
@@ -114,24 +121,28 @@ fn versioned(bytes: &[u8], length: usize) -> Option<Unpacker<'_>> {
 /// from that of 1970 on.
 pub(super) fn new_calendar(now: Now, server_clock: bool) -> Calendar {
     let number = now.utc().filter(|_| server_clock).map_or(0, UnixTime::day);
-    let [last_change, earliest_next, steady_from, day, flags] = Calendar::new().to_words();
-    Calendar::from_words([
-        last_change,
-        earliest_next,
-        steady_from,
-        day | u64::from(number),
-        flags,
-    ])
+    unfed(number)
+}
+
+/// A calendar that has taken no reading, with a number for its accounting day.
+fn unfed(refills: u32) -> Calendar {
+    let [today, rest @ ..] = Calendar::new().to_words();
+    let [last_change, earliest_next, day] = rest;
+    Calendar::from_words([today | u64::from(refills), last_change, earliest_next, day])
 }
 
 /// The layout of all records. It stands in the name of every key too, so that instances of two builds
 /// whose layouts differ read nothing of each other.
 pub(super) const VERSION: u8 = 3;
+/// The calendar has taken a reading...
+const FED: u64 = 2;
+/// ... and advanced.
+const PACED: u64 = 1;
+const NO_DAY: u32 = u32::MAX;
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use limiter_core::Instant;
 
     #[test]
     fn a_records_numbers_are_where_the_scripts_put_them() {
@@ -155,11 +166,29 @@ mod tests {
     }
 
     #[test]
+    fn the_calendars_record_has_the_time_line_behind_it() {
+        let mut bytes = vec![3, 3];
+        bytes.extend([0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 0]);
+        bytes.extend([0, 0, 0, 9, 0, 0, 0, 4, 0, 0, 0, 0, 0, 1]);
+        bytes.extend([0, 0, 0, 0, 1, 9, 0, 0, 0, 0, 0, 5, 0, 0, 0, 0, 0, 8]);
+        let (line, calendar) = unpack_calendar(&bytes).unwrap();
+        assert_eq!((calendar.day(), calendar.refills()), (Some(9), 4));
+        assert_eq!(line.mark(), Some(Instant::from_millis(265)));
+        let outlier = Some(Instant::from_millis(7));
+        assert_eq!((line.shift_ms(), line.outlier()), (5, outlier));
+        // One that only a reading was taken for has no day yet, but its number.
+        bytes[1] = 0;
+        let (_, calendar) = unpack_calendar(&bytes).unwrap();
+        assert_eq!((calendar.day(), calendar.refills()), (None, 4));
+    }
+
+    #[test]
     fn a_record_of_another_version_or_length_is_none() {
         assert_eq!(TokenRecord::unpack(&[2; 26]), None);
         assert_eq!(TokenRecord::unpack(&[3; 25]), None);
         assert_eq!(UserRecord::unpack(&[]), None);
-        assert_eq!(unpack_calendar(&[3; 22]), None);
+        assert_eq!(unpack_calendar(&[2; 46]), None);
+        assert_eq!(unpack_calendar(&[3; 28]), None);
     }
 
     #[test]

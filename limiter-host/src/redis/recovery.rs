@@ -64,6 +64,7 @@ impl Inner {
         let now = self.injected(Now::new(limiter_core::Instant::ZERO, None));
         let ask = Ask {
             peek: now.is_some(),
+            take: false,
             offends: false,
             immune: false,
             limit: LARGE,

@@ -35,18 +35,15 @@ impl Inner {
         // A receipt does not tell its window and day, only whether one shown to it is the one.
         if let Some(Entry { keys, local, .. }) = token_entry {
             local.forget();
-            let found = self.look(&keys, now).await?;
-            let at = found.now.monotonic();
+            let found = self.look_and_take(&keys, now).await?;
+            let at = found.time();
             let window = found.token.window;
             if receipt
                 .give_back_window(window, at, policy.window_ms())
                 .is_some()
             {
-                let to = BackTo::Window {
-                    start: window.start(),
-                    window_ms: policy.window_ms(),
-                };
-                refunded.window = self.give_back(&keys, to.receipt(receipt), now).await?;
+                let back = BackTo::Window(window.start()).receipt(receipt);
+                refunded.window = self.give_back(&keys, back).await?;
             }
         }
         if let Some(keys) = user_keys {
@@ -54,21 +51,16 @@ impl Inner {
             let refills = found.calendar.refills();
             if receipt.give_back_day(found.user.day, refills).is_some() {
                 let back = BackTo::Day(refills).receipt(receipt);
-                refunded.daily = self.give_back(&keys, back, now).await?;
+                refunded.daily = self.give_back(&keys, back).await?;
             }
         }
         Ok(refunded)
     }
 
     /// Gives permits back to a window or a day; says how many went back.
-    pub(super) async fn give_back(
-        &self,
-        keys: &Keys,
-        back: Back,
-        now: Now,
-    ) -> Result<u32, StoreError> {
+    pub(super) async fn give_back(&self, keys: &Keys, back: Back) -> Result<u32, StoreError> {
         let mut connection = self.link.connection().ok_or(StoreError::NotConnected)?;
-        let packed = back.pack(self.injected(now).map(Now::monotonic));
+        let packed = back.pack();
         let record = match back.to {
             BackTo::Window { .. } => &keys.token,
             BackTo::Day(_) => &keys.user,
@@ -81,13 +73,23 @@ impl Inner {
         }
     }
 
-    /// Reads the records behind a token's keys, and the moment.
+    /// Reads the records behind a token's keys, and the clock.
     pub(super) async fn look(&self, keys: &Keys, now: Now) -> Result<Found, StoreError> {
+        self.read(keys, now, false).await
+    }
+
+    /// The same for an operation whose reading is one of the time line's (M1).
+    pub(super) async fn look_and_take(&self, keys: &Keys, now: Now) -> Result<Found, StoreError> {
+        self.read(keys, now, true).await
+    }
+
+    async fn read(&self, keys: &Keys, now: Now, take: bool) -> Result<Found, StoreError> {
         if self.outage.lasts(keys.slot) {
             return Err(StoreError::NotConnected);
         }
         let ask = Ask {
             peek: true,
+            take,
             offends: false,
             immune: false,
             limit: 0,

@@ -56,7 +56,14 @@ impl Trip {
             }) => {
                 self.arrived = true;
                 let local = &self.case.entry.local;
-                let holds = local.learn(&self.case, now.monotonic(), &before, after, &self.ahead);
+                let holds = local.learn(
+                    &self.case,
+                    now.monotonic(),
+                    &before,
+                    after,
+                    &self.ahead,
+                    &inner.autonomy,
+                );
                 inner.learn_born(before.born);
                 if holds {
                     inner.let_expire(&self.case.entry);

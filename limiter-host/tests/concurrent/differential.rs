@@ -32,9 +32,6 @@ fn run<const HOW: u8>(
     let mut pair = Pair::<Roomy<HOW>>::new(policy, blocks);
     for &operation in operations {
         pair.apply(operation).map_err(TestCaseError::fail)?;
-        if pair.is_past_the_last_day() {
-            break;
-        }
     }
     Ok(())
 }
@@ -62,9 +59,6 @@ proptest! {
         let mut pair = Pair::<Small>::with_small_table(policy, ids);
         for operation in operations {
             pair.apply_registered(operation).map_err(TestCaseError::fail)?;
-            if pair.is_past_the_last_day() {
-                break;
-            }
         }
     }
 }

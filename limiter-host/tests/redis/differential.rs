@@ -27,9 +27,6 @@ proptest! {
         let mut pair = Pair::<Stored>::new(policy, blocks);
         for operation in operations {
             pair.apply(operation).map_err(TestCaseError::fail)?;
-            if pair.is_past_the_last_day() {
-                break;
-            }
         }
     }
 }

@@ -101,7 +101,7 @@ fn what_was_held_when_the_store_was_emptied_is_not_given_back_to_it() {
         let other = running.block_on(limiter(policy(LIMIT, LIMIT), leasing(&server, 1)));
         assert_eq!(running.block_on(admitted(&other, &post("b"), 500)), 500);
         let asked = if closes {
-            still.block_on(holder.close(at(0)));
+            still.block_on(holder.close());
             0
         } else {
             still.block_on(admitted(&holder, &post("a"), 1))

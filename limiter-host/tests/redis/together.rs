@@ -106,7 +106,7 @@ async fn instances_that_hold_permits_ahead_never_admit_more_than_the_limits_toge
         let limiter = limiter(policy(1_000, 500), config).await;
         tasks.push(tokio::spawn(async move {
             let count = admitted(&limiter, &post(name), 300).await;
-            limiter.close(at(0)).await;
+            limiter.close().await;
             (count, limiter)
         }));
     }

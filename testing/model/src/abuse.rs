@@ -17,12 +17,9 @@ pub(crate) struct Period {
 }
 
 impl Abuse {
-    /// B6, at any decision past O2: an ended block is forgotten, too long a one is cut.
-    pub(crate) fn settle(&mut self, block: Option<Block>, now_ms: i128) {
+    /// B6, at any decision past O2: a block that has ended is forgotten.
+    pub(crate) fn settle(&mut self, now_ms: i128) {
         self.blocked_until_ms = self.blocked_until_ms.filter(|&until| now_ms < until);
-        if let (Some(until), Some(block)) = (self.blocked_until_ms, block) {
-            self.blocked_until_ms = Some(until.min(now_ms + i128::from(block.duration_ms)));
-        }
     }
 
     /// B3: the wait of a request made while blocked; `None` if it is not. To be called settled.
@@ -40,21 +37,18 @@ impl Abuse {
 
     /// B1, B2: counts one offence.
     pub(crate) fn offend(&mut self, block: Block, now_ms: i128) {
-        let within = i128::from(block.within_ms);
-        let period = match self.period {
+        let running = self
+            .period
+            .filter(|period| now_ms < period.start_ms + i128::from(block.within_ms));
+        let period = match running {
             // B1: at or after its end, or before any, a new period opens.
             None => Period {
                 start_ms: now_ms,
                 count: 1,
             },
-            Some(p) if now_ms >= p.start_ms + within => Period {
-                start_ms: now_ms,
-                count: 1,
-            },
-            // B6: a period that would start in the future is re-anchored, keeping its count.
-            Some(p) => Period {
-                start_ms: p.start_ms.min(now_ms),
-                count: p.count + 1,
+            Some(period) => Period {
+                count: period.count + 1,
+                ..period
             },
         };
         self.period = Some(period);

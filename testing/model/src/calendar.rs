@@ -1,4 +1,4 @@
-//! The calendar: (monotonic, UTC) into an accounting day (D6 to D10c; over a restart R4, R5).
+//! The calendar: (monotonic, UTC) into an accounting day (D6 to D10b; over a restart R4, R5).
 
 use crate::restart::OffTime;
 
@@ -56,15 +56,14 @@ impl Calendar {
         self.earliest_next_ms
     }
 
-    /// R4: the age of the last advance or adoption, and what is left until `earliest_next`. D10c: the
-    /// marks follow time that has gone backwards.
+    /// R4: the age of the last advance or adoption, and what is left until `earliest_next`. Time may be
+    /// a little behind a mark, so an age may be below 0.
     pub(crate) fn save(&self, now_ms: i128) -> SavedCalendar {
-        let bound = self.earliest_next_ms;
         SavedCalendar {
             day: self.day,
             refills: self.refills,
-            age_ms: self.mark_ms.map(|mark| now_ms - mark.min(now_ms)),
-            left_ms: bound.map(|next| next.min(now_ms + SPACING_MS) - now_ms),
+            age_ms: self.mark_ms.map(|mark| now_ms - mark),
+            left_ms: self.earliest_next_ms.map(|next| next - now_ms),
             lost: self.lost,
         }
     }
@@ -93,13 +92,8 @@ impl Calendar {
     /// Takes one reading; `utc` is a known reading or none.
     pub(crate) fn feed(&mut self, utc: Option<i64>, now_ms: i128) {
         // D10: without an advance or an adoption, the first reading is the mark.
-        let mark = self.mark_ms.get_or_insert(now_ms);
-        // D10c: the marks follow time that goes backwards.
-        *mark = (*mark).min(now_ms);
-        let stale = now_ms - *mark >= DAY_MS;
-        self.earliest_next_ms = self
-            .earliest_next_ms
-            .map(|next| next.min(now_ms + SPACING_MS));
+        let mark = *self.mark_ms.get_or_insert(now_ms);
+        let stale = now_ms - mark >= DAY_MS;
 
         let trusted = self.trusts_next_utc && utc.is_some();
         self.trusts_next_utc &= utc.is_none();

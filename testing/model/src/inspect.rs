@@ -4,6 +4,7 @@ use crate::calendar::Calendar;
 use crate::daily::UserDay;
 use crate::model::Model;
 use crate::policy::{Mode, Now, Policy};
+use crate::timeline::TimeLine;
 use crate::window;
 
 impl Model {
@@ -11,6 +12,23 @@ impl Model {
     #[must_use]
     pub fn policy(&self) -> &Policy {
         &self.policy
+    }
+
+    /// Returns the time line as the last reading left it.
+    #[must_use]
+    pub fn time_line(&self) -> &TimeLine {
+        &self.line
+    }
+
+    /// Returns the time that a reading stands for, in monotonic milliseconds (M1). Stores nothing.
+    #[must_use]
+    pub fn time_ms(&self, now: Now) -> i128 {
+        self.line.peek(now.t_ms)
+    }
+
+    /// Takes a reading as an operation does that this model need not have (M1): one that makes room.
+    pub fn read(&mut self, now: Now) {
+        self.line.take(now.t_ms);
     }
 
     /// Returns the calendar as the last decision left it.
@@ -29,7 +47,7 @@ impl Model {
     #[must_use]
     pub fn refills_at(&self, now: Now) -> u64 {
         let mut calendar = self.calendar;
-        calendar.feed(self.policy.known_utc(now.utc), i128::from(now.t_ms));
+        calendar.feed(self.policy.known_utc(now.utc), self.line.peek(now.t_ms));
         calendar.refills()
     }
 
@@ -54,7 +72,7 @@ impl Model {
         window::used(window::standing(
             window,
             self.policy.window_ms,
-            i128::from(now.t_ms),
+            self.line.peek(now.t_ms),
         ))
     }
 
@@ -99,7 +117,7 @@ impl Model {
     /// block, no running offence period (T2). True if there is no row.
     #[must_use]
     pub fn token_is_like_new(&self, token: u64, now: Now) -> bool {
-        let now_ms = i128::from(now.t_ms);
+        let now_ms = self.line.peek(now.t_ms);
         self.tokens.get(&token).is_none_or(|row| {
             window::standing(row.window, self.policy.window_ms, now_ms).is_none()
                 && row.abuse.is_like_new(self.policy.block, now_ms)
@@ -124,9 +142,11 @@ impl Model {
         self.tokens.values().all(|row| row.user != user) && self.user_is_unused(user, now)
     }
 
-    /// Drops the token's row as an eviction would; answers whether it may (T2).
+    /// Drops the token's row as an eviction would; answers whether it may (T2). What a row is
+    /// judged by is a reading of the time line's (M1).
     pub fn evict_token(&mut self, token: u64, now: Now) -> bool {
         let may = self.token_is_like_new(token, now);
+        self.line.take(now.t_ms);
         if may {
             self.tokens.remove(&token);
         }

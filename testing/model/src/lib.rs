@@ -30,6 +30,7 @@ mod inspect;
 mod model;
 mod policy;
 mod restart;
+mod timeline;
 pub mod trace;
 mod window;
 
@@ -38,3 +39,4 @@ pub use decision::{Decision, Outcome, Reason, Receipt, Refunded};
 pub use model::Model;
 pub use policy::{Block, Kind, Limit, Method, Mode, Now, Origin, Policy, Request};
 pub use restart::{OffTime, Saved};
+pub use timeline::TimeLine;

@@ -7,15 +7,17 @@ use crate::calendar::{Calendar, DAY_MS};
 use crate::daily::{UserDay, counts_daily};
 use crate::decision::{Decision, Outcome, Reason, Receipt, Refunded, UNAVAILABLE_RETRY_MS};
 use crate::policy::{Kind, Limit, Now, Origin, Policy, Request};
+use crate::timeline::TimeLine;
 use crate::window::{self, Window};
 
 /// Decides as the specification says, over unbounded tables.
 ///
-/// Register tokens, then [`check`](Self::check) requests. Nothing reads a clock. Time may go
-/// backwards at any call. Costs O(log tokens) per call.
+/// Register tokens, then [`check`](Self::check) requests. Nothing reads a clock. Readings may come
+/// late, step back or be those of two clocks (M1 to M3). Costs O(log tokens) per call.
 #[derive(Clone, Debug)]
 pub struct Model {
     pub(crate) policy: Policy,
+    pub(crate) line: TimeLine,
     pub(crate) calendar: Calendar,
     pub(crate) tokens: BTreeMap<u64, Token>,
     pub(crate) users: BTreeMap<u64, UserDay>,
@@ -36,6 +38,7 @@ pub(crate) struct Token {
 /// What the state becomes by one decision that gets past O2.
 struct After {
     id: u64,
+    line: TimeLine,
     calendar: Calendar,
     token: Token,
     user: UserDay,
@@ -47,6 +50,7 @@ impl Model {
     pub fn new(policy: Policy) -> Self {
         Self {
             policy,
+            line: TimeLine::default(),
             calendar: Calendar::default(),
             tokens: BTreeMap::new(),
             users: BTreeMap::new(),
@@ -97,15 +101,14 @@ impl Model {
 
     /// Makes `token` unknown (P4); answers whether it was known.
     ///
-    /// Its row stays if it has an open window, a block or a running offence period at `now`.
+    /// Its row stays if it has an open window, a block or a running offence period at `now`, which
+    /// is a reading of the time line's (M1).
     pub fn revoke(&mut self, token: u64, now: Now) -> bool {
         let Some(row) = self.tokens.get_mut(&token).filter(|row| !row.revoked) else {
             return false;
         };
         row.revoked = true;
-        if self.token_is_like_new(token, now) {
-            self.tokens.remove(&token);
-        }
+        self.evict_token(token, now);
         true
     }
 
@@ -152,7 +155,7 @@ impl Model {
     }
 
     /// Decides a request whose persist fails if it is to be charged (O8): no permit is charged;
-    /// calendar, expiry and re-anchoring stay. Any other request is decided as by `check`.
+    /// time line, calendar and expiry stay. Any other request is decided as by `check`.
     pub fn check_persist_failed(&mut self, request: &Request, now: Now) -> Decision {
         let (decision, after) = self.decide(request, now);
         let Some(mut after) = after else {
@@ -163,7 +166,8 @@ impl Model {
             return decision;
         }
         let window = self.tokens.get(&after.id).and_then(|row| row.window);
-        after.token.window = window::standing(window, self.policy.window_ms, i128::from(now.t_ms));
+        let now_ms = self.line.peek(now.t_ms);
+        after.token.window = window::standing(window, self.policy.window_ms, now_ms);
         after.user = self
             .users
             .get(&after.token.user)
@@ -175,7 +179,8 @@ impl Model {
 
     /// Gives permits back (P2) and uses the receipt up; answers what went back.
     ///
-    /// A refund is no decision: it feeds no calendar and stores no expiry.
+    /// A refund is no decision: it feeds no calendar and stores no expiry. If there is a row to look
+    /// at, the reading is one of the time line's (M1).
     pub fn refund(&mut self, receipt: Receipt, now: Now) -> Refunded {
         let mut back = Refunded::default();
         let Receipt {
@@ -186,16 +191,15 @@ impl Model {
             day,
             counted_daily,
         } = receipt;
-        let now_ms = i128::from(now.t_ms);
-        if let Some(window) = self
-            .tokens
-            .get_mut(&token)
-            .and_then(|row| row.window.as_mut())
-            && window.start_ms == window_start_ms
-            && window.is_open_unmoved(self.policy.window_ms, now_ms)
-        {
-            back.window = cost.min(window.used);
-            window.used -= back.window;
+        if let Some(row) = self.tokens.get_mut(&token) {
+            let now_ms = self.line.take(now.t_ms);
+            if let Some(window) = row.window.as_mut()
+                && window.start_ms == window_start_ms
+                && window.is_open(self.policy.window_ms, now_ms)
+            {
+                back.window = cost.min(window.used);
+                window.used -= back.window;
+            }
         }
         if let Some(record) = self.users.get_mut(&user)
             && counted_daily
@@ -220,6 +224,7 @@ impl Model {
         let user = self.users.get(&token.user).copied().unwrap_or_default();
         let mut after = After {
             id,
+            line: self.line,
             calendar: self.calendar,
             token,
             user,
@@ -231,19 +236,23 @@ impl Model {
     /// O3 to O7, for a token that is known.
     fn decide_known(&self, request: &Request, now: Now, after: &mut After) -> Decision {
         let (policy, cost) = (&self.policy, request.cost);
-        let (now_ms, utc) = (i128::from(now.t_ms), policy.known_utc(now.utc));
-        // D6: the calendar is fed once, before anything is evaluated. B6: so is the block cut.
+        // M1: before anything else. UTC is the reading's own (M3).
+        let (now_ms, utc) = (after.line.take(now.t_ms), policy.known_utc(now.utc));
+        // D6: the calendar is fed once, before anything is evaluated.
         after.calendar.feed(utc, now_ms);
         let today = after.calendar.refills();
         let token = &mut after.token;
-        token.abuse.settle(policy.block, now_ms);
+        token.abuse.settle(now_ms); // B6
 
         // O3: the token is blocked. Nothing is counted, not even the window's expiry.
-        if let Some(wait) = token.abuse.hit(policy.block, now_ms) {
+        // B5: an `access_token` is not, whatever its row holds from before.
+        if token.kind == Kind::ApiToken
+            && let Some(wait) = token.abuse.hit(policy.block, now_ms)
+        {
             return Decision::refused(Reason::Blocked, Some(to_ms(wait)));
         }
 
-        // W6: expiry and re-anchoring are stored past O3, also by a refusal.
+        // W6: that a window has ended is stored past O3, also by a refusal.
         token.window = window::standing(token.window, policy.window_ms, now_ms);
         let limit = policy.window_limit(token.kind, token.limit);
         let daily = counts_daily(policy, token.kind, request.method, request.origin);
@@ -318,6 +327,7 @@ impl Model {
     }
 
     fn store(&mut self, after: After) {
+        self.line = after.line;
         self.calendar = after.calendar;
         self.users.insert(after.token.user, after.user);
         self.tokens.insert(after.id, after.token);
@@ -354,5 +364,5 @@ fn unavailable(request: &Request, reason: Reason) -> Decision {
 
 /// A wait, which is never negative, as it is reported.
 fn to_ms(wait_ms: i128) -> u64 {
-    u64::try_from(wait_ms).expect("waits are from 0 to twice the window, a day or a block")
+    u64::try_from(wait_ms).expect("waits are from 0 to a day, or 2 s more than a window or a block")
 }

@@ -8,6 +8,7 @@ use crate::calendar::{Calendar, SavedCalendar};
 use crate::daily::UserDay;
 use crate::model::{Model, Token};
 use crate::policy::{Kind, Limit, Now, Policy};
+use crate::timeline::TimeLine;
 
 /// R4: what the first known UTC after a restart may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +32,7 @@ impl Model {
     /// Returns what an image made at `now` holds.
     #[must_use]
     pub fn save(&self, now: Now) -> Saved {
-        let now_ms = i128::from(now.t_ms);
+        let now_ms = self.line.peek(now.t_ms);
         let today = self.calendar.refills();
         let users = self.users.iter().map(|(&id, user)| {
             let record = user.on(today).forgiven(self.policy.mode);
@@ -39,7 +40,7 @@ impl Model {
         });
         let blocks = self.tokens.iter().filter_map(|(&id, token)| {
             let mut abuse = token.abuse;
-            abuse.settle(self.policy.block, now_ms); // B6
+            abuse.settle(now_ms); // B6
             Some((id, abuse.blocked_until_ms? - now_ms))
         });
         Saved {
@@ -49,11 +50,12 @@ impl Model {
         }
     }
 
-    /// Makes a model that goes on from an image at `now`. It knows no token; those that are blocked
-    /// are as if revoked (P4).
+    /// Makes a model that goes on from an image at `now`, the first reading of another time line. It
+    /// knows no token; those that are blocked are as if revoked (P4).
     #[must_use]
     pub fn restored(policy: Policy, saved: &Saved, off_time: OffTime, now: Now) -> Self {
-        let now_ms = i128::from(now.t_ms);
+        let mut line = TimeLine::default();
+        let now_ms = line.take(now.t_ms);
         let blocked = |(&id, left): (&u64, &i128)| {
             let token = Token {
                 user: 0,
@@ -70,6 +72,7 @@ impl Model {
         };
         Self {
             policy,
+            line,
             calendar: Calendar::restored(saved.calendar, off_time, now_ms),
             tokens: saved.blocks.iter().map(blocked).collect(),
             users: saved.users.clone(),

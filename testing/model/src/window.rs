@@ -8,30 +8,15 @@ pub(crate) struct Window {
 }
 
 impl Window {
-    /// Whether this very window is open at `now`: not ended (W1) and not to be re-anchored (W6).
-    pub(crate) fn is_open_unmoved(self, window_ms: u64, now_ms: i128) -> bool {
-        let length = i128::from(window_ms);
-        now_ms < self.start_ms + length && self.start_ms - now_ms < length
+    /// Whether the window is open at `now` (W1). Before its start it is (W6).
+    pub(crate) fn is_open(self, window_ms: u64, now_ms: i128) -> bool {
+        now_ms < self.start_ms + i128::from(window_ms)
     }
 }
 
-/// Returns the window that stands at `now`: `None` once it has ended, re-anchored if need be.
+/// Returns the window that stands at `now`: `None` once it has ended. W5: however long ago it was.
 pub(crate) fn standing(window: Option<Window>, window_ms: u64, now_ms: i128) -> Option<Window> {
-    let length = i128::from(window_ms);
-    let window = window?;
-    // W1: a request exactly at `start + W` finds no open window. W5: however long ago it was.
-    if now_ms >= window.start_ms + length {
-        return None;
-    }
-    // W6: behind by W or more, the window is re-anchored at `now` and keeps `used`.
-    if window.start_ms - now_ms >= length {
-        return Some(Window {
-            start_ms: now_ms,
-            ..window
-        });
-    }
-    // W6: behind by less, it stands as it is.
-    Some(window)
+    window.filter(|window| window.is_open(window_ms, now_ms))
 }
 
 /// W2: whether `cost` fits beside what is used.
@@ -56,7 +41,7 @@ pub(crate) fn charged(window: Option<Window>, now_ms: i128, cost: u64) -> Window
     }
 }
 
-/// W3: `start + W - now`, or `W` if no window is open.
+/// W3, W6: `start + W - now`, or `W` if no window is open.
 pub(crate) fn reset_ms(window: Option<Window>, window_ms: u64, now_ms: i128) -> i128 {
     let length = i128::from(window_ms);
     window.map_or(length, |window| window.start_ms + length - now_ms)

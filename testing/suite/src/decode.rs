@@ -85,11 +85,11 @@ pub fn decode_policy(choices: [u8; 8], blocks: bool) -> Policy {
                     10 * window_ms,
                     60_000,
                     2 * HOUR_MS,
-                    u32::MAX.into(),
+                    (u32::MAX - 2_000).into(),
                 ],
                 choice,
             );
-            Duration::from_millis(millis.min(u32::MAX.into()))
+            Duration::from_millis(millis.min((u32::MAX - 2_000).into()))
         });
         builder = builder
             .block(pick(&[2, 1, 3, 5], block), within, duration)
@@ -142,9 +142,11 @@ impl Clocks {
         let t_ms = i128::from(self.t_ms);
         let window_ms = i128::from(model.policy().window_ms);
         let which = usize::from(choices.which);
+        // Edges are on the time line: the reading that stands for one is less by the shift.
+        let shift_ms = model.time_line().shift_ms();
         let edge = |edges: Vec<i128>| match edges.len() {
             0 => t_ms,
-            n => edges[which / 3 % n] + [0, -1, 1][which % 3],
+            n => edges[which / 3 % n] + [0, -1, 1][which % 3] - shift_ms,
         };
         match choices.step % 20 {
             0..=5 => t_ms,
@@ -154,25 +156,26 @@ impl Clocks {
             12 => edge(self.day_edges(model)),
             15 => t_ms - 1 - i128::from(choices.which) % window_ms,
             16 => t_ms - window_ms * pick(&[1, 2, 20], choices.which / 3) + [0, -1, 1][which % 3],
+            17 if self.forward_only => t_ms + i128::from(pick(&FAR_MS[..6], choices.which)),
             17 => t_ms + i128::from(pick(&FAR_MS, choices.which)),
-            18 if choices.which > 240 => LAST_MS - i128::from(choices.which % 3),
+            19 if choices.which < 240 => edge(line_edges(model, self.forward_only)),
+            18 if choices.which > 240 && !self.forward_only => {
+                LAST_MS - i128::from(choices.which % 3)
+            }
             18 => t_ms / i128::from(choices.which % 3 + 1),
             _ => 0,
         }
     }
 
-    /// The moments at which the calendar may advance (D8, D9, D10, D10b), and where its marks
-    /// begin to follow (D10c).
+    /// The moments at which the calendar may advance (D8, D9, D10, D10b).
     fn day_edges(&self, model: &Model) -> Vec<i128> {
         let calendar = model.calendar();
         let midnight_s = (self.utc().div_euclid(86_400) + 1) * 86_400;
-        let mut edges = vec![i128::from(midnight_s - self.offset_s) * 1_000];
-        if let Some(stale) = calendar.stale_at_ms() {
-            edges.extend([stale, stale - DAY_MS]);
-        }
-        if let Some(next) = calendar.earliest_next_ms() {
-            edges.extend([next, next - 23 * i128::from(HOUR_MS)]);
-        }
+        let midnight_ms = i128::from(midnight_s - self.offset_s) * 1_000;
+        // By this clock, so that the shift is in it already.
+        let mut edges = vec![midnight_ms + model.time_line().shift_ms()];
+        edges.extend(calendar.stale_at_ms());
+        edges.extend(calendar.earliest_next_ms());
         edges
     }
 
@@ -200,19 +203,35 @@ impl Clocks {
     }
 }
 
+/// The times at which a reading is an outlier or moves the mark, and at which outliers are believed.
+fn line_edges(model: &Model, forward_only: bool) -> Vec<i128> {
+    let line = model.time_line();
+    let mut edges = Vec::new();
+    if let Some(mark) = line.mark_ms() {
+        edges.extend([mark, mark - 1_000, mark + 1_000, mark - 11_000]);
+        if !forward_only {
+            edges.push(mark + (1 << 36));
+        }
+    }
+    // Twice, for it is what a row of outliers is for.
+    edges.extend(line.believed_at_ms());
+    edges.extend(line.believed_at_ms());
+    edges
+}
+
 /// The moments at which something of the token changes.
 fn token_edges(model: &Model, token: u64) -> Vec<i128> {
     let window_ms = i128::from(model.policy().window_ms);
     let mut edges = Vec::new();
     if let Some(start) = model.window_start_ms(token) {
-        edges.extend([start + window_ms, start, start - window_ms]);
+        edges.extend([start + window_ms, start]);
     }
     if let Some(block) = model.policy().block {
         if let Some((start, _)) = model.offence_period(token) {
             edges.extend([start + i128::from(block.within_ms), start]);
         }
         if let Some(until) = model.blocked_until_ms(token) {
-            edges.extend([until, until, until - i128::from(block.duration_ms)]);
+            edges.extend([until, until]);
         }
     }
     edges
@@ -264,7 +283,6 @@ const FAR_MS: [u64; 7] = [
     3_660 * 24 * HOUR_MS,
 ];
 const HOUR_MS: u64 = 3_600_000;
-const DAY_MS: i128 = 86_400_000;
 /// Where time starts; not 0, so that it can go back at once.
 const START_MS: u64 = 5_000_000;
 /// The last moment of monotonic time.

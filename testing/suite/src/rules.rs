@@ -13,6 +13,7 @@ pub mod decision;
 pub mod operations;
 pub mod order;
 pub mod table;
+pub mod timeline;
 pub mod window;
 
 use core::time::Duration;

@@ -5,6 +5,7 @@ use crate::limiter::blank::{Blank, Sealed};
 use crate::limiter::{Limiter, ReserveCounts};
 use crate::policy::Policy;
 use crate::reserve::{Bound, KeptReserve, Reserve};
+use crate::time::Instant;
 
 impl<const TOKENS: usize, const USERS: usize> Sealed for Reserved<TOKENS, USERS> {}
 
@@ -19,6 +20,7 @@ impl<const TOKENS: usize, const USERS: usize> Blank for Reserved<TOKENS, USERS> 
         settled: 0,
         failures: 0,
         has_failed: false,
+        waiting: (Instant::ZERO, Instant::ZERO),
         stored_day: (None, 0),
         block_after: None,
         drafted_at: None,

@@ -285,24 +285,16 @@ fn d10b_a_hostile_wall_clock_mints_no_more_than_its_bound_in_any_span() {
 }
 
 #[test]
-fn d10c_the_last_advance_follows_time_that_goes_backwards() {
+fn d10_goes_on_past_the_last_day_that_utc_can_name() {
     let mut model = pipedrive();
-    feed(&mut model, at(50 * DAY_MS));
-    assert_eq!(feed(&mut model, dark(1_000)), 0);
-    assert_eq!(feed(&mut model, dark(1_000 + DAY_MS - 1)), 0);
-    assert_eq!(feed(&mut model, dark(1_000 + DAY_MS)), 1);
-}
-
-#[test]
-fn d10c_the_bound_is_never_more_than_23_h_away() {
-    let mut model = pipedrive();
-    for day in 0..3 {
-        feed(&mut model, on_day(50 * DAY_MS, day));
-    }
-    assert_eq!(feed(&mut model, on_day(1_000, 3)), 2);
-    assert_eq!(
-        model.calendar().earliest_next_ms(),
-        Some(i128::from(1_000 + 23 * HOUR_MS))
-    );
-    assert_eq!(feed(&mut model, on_day(1_000 + 23 * HOUR_MS, 3)), 3);
+    let last = |t_ms| Now {
+        t_ms,
+        utc: Some((1 << 39) - 1),
+    };
+    feed(&mut model, last(0));
+    assert_eq!(feed(&mut model, dark(DAY_MS)), 1);
+    assert_eq!(model.calendar().day(), Some(6_362_915));
+    assert_eq!(feed(&mut model, last(DAY_MS)), 1, "behind it now (D9)");
+    assert_eq!(feed(&mut model, last(2 * DAY_MS)), 2);
+    assert_eq!(model.calendar().day(), Some(6_362_914));
 }

@@ -6,6 +6,7 @@ mod daily;
 mod operations;
 mod order;
 mod table;
+mod timeline;
 mod window;
 
 use limiter_model::{

@@ -233,22 +233,17 @@ fn o8_what_cannot_be_decided_is_refused_right_after_o1() {
 }
 
 #[test]
-fn o8_a_failed_persist_charges_nothing_and_keeps_calendar_expiry_and_reanchoring() {
+fn o8_a_failed_persist_charges_nothing_and_keeps_time_line_calendar_and_expiry() {
     let mut model = pipedrive();
     assert!(admits(&mut model, &post(1, 5), at(10_000)));
-    // The window is re-anchored (W6), the day advances (D8), nothing is charged.
-    let decision = model.check_persist_failed(&post(1, 1), on_day(8_000, 1));
+    // The mark moves (M2), the day advances (D8), the window expires (W6), nothing is charged.
+    let decision = model.check_persist_failed(&post(1, 1), on_day(12_000, 1));
     assert_eq!(refused(&decision), Some((Reason::StoreFailed, Some(1_000))));
     assert_eq!(quota(&decision), (None, None, None, None));
-    assert_eq!(
-        (model.window_start_ms(1), model.used_in_window(1, at(8_000))),
-        (Some(8_000), 5)
-    );
-    assert_eq!((model.refills(), model.used_today(1)), (1, 0));
-    // The window expires.
-    model.check_persist_failed(&post(1, 1), on_day(10_000, 1));
     assert_eq!(model.window_start_ms(1), None);
+    assert_eq!((model.refills(), model.used_today(1)), (1, 0));
+    assert_eq!(model.time_line().mark_ms(), Some(12_000));
     // What is refused anyway is refused for its own reason.
-    let decision = model.check_persist_failed(&post(1, 41), on_day(10_000, 1));
+    let decision = model.check_persist_failed(&post(1, 41), on_day(12_000, 1));
     assert_eq!(refused(&decision), Some((Reason::CostExceedsLimit, None)));
 }

@@ -31,7 +31,7 @@ impl<S: Restarts> Pair<S> {
     ///
     /// What differs, and the operations that led there.
     pub fn apply_or_restart(&mut self, choices: Choices) -> Result<(), Failure> {
-        if choices.act >= 240 && !self.is_past_the_last_day() {
+        if choices.act >= 240 {
             self.restart(choices)
         } else {
             self.apply(choices)

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use limiter_core::{RegisterError, Registered};
+use limiter_core::{RegisterError, Registered, Statistics};
 
 use super::{Choices, Failure, Kind, Pair, decode_limit};
 use crate::{TellsRows, token};
@@ -35,8 +35,8 @@ impl<S: TellsRows> Pair<S> {
         }
         self.note(&("register", id, terms));
         let wanted = self.has_room(id, terms.user);
-        let evicted = self.subject.statistics().evicted_tokens;
-        let rows = self.subject.statistics().tokens;
+        let before = self.subject.statistics();
+        let (evicted, rows) = (before.evicted_tokens, before.tokens);
         let given = self
             .subject
             .register(token(id), terms.registration(), self.core_now());
@@ -46,8 +46,13 @@ impl<S: TellsRows> Pair<S> {
             return self.compare_what_is_left_but(id);
         }
         self.same("registered", given.is_ok(), true)?;
+        let after = self.subject.statistics();
+        let evictions = |of: &Statistics| (of.evicted_tokens, of.evicted_users);
+        if evictions(&after) != evictions(&before) {
+            // What a row was thrown away by is a reading of the time line's (M1).
+            self.model.read(self.now);
+        }
         if given.is_ok_and(Registered::is_new) {
-            let after = self.subject.statistics();
             let grown = u64::from(after.tokens) + after.evicted_tokens;
             self.same(
                 "a row more, or others evicted",

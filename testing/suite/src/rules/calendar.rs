@@ -1,4 +1,4 @@
-//! SPEC 5, D6 to D10c: the calendar.
+//! SPEC 5, D6 to D10b: the calendar.
 
 use super::*;
 
@@ -145,6 +145,18 @@ pub fn d10_an_unknown_reading_in_between_changes_nothing<S: Subject>() {
     assert_eq!(feed(&mut subject, at(2 * HOUR_MS)), 0);
 }
 
+pub fn d10_goes_on_past_the_last_day_that_utc_can_name<S: Subject>() {
+    let mut subject = page::<S>();
+    let last = (1 << 39) - 1;
+    feed(&mut subject, now(0, Some(last)));
+    assert_eq!(feed(&mut subject, dark(DAY_MS)), 1);
+    assert_eq!(day(&subject), Some(6_362_915));
+    // UTC is behind now: it stays, and waits as long as D5 lets it, until 24 h have passed (D9).
+    assert_eq!(feed(&mut subject, now(DAY_MS + 1, Some(last))), 1);
+    assert_eq!(feed(&mut subject, now(2 * DAY_MS, Some(last))), 2);
+    assert_eq!(day(&subject), Some(6_362_914));
+}
+
 pub fn d10b_the_first_advance_has_no_bound_the_next_ones_are_23_h_apart<S: Subject>() {
     let mut subject = page::<S>();
     feed(&mut subject, on_day(5, 0));
@@ -204,30 +216,4 @@ pub fn d10b_a_hostile_wall_clock_mints_no_more_than_its_bound_in_any_span<S: Sub
         }
         assert!(refilled_at.len() >= 2, "{step_ms}: it met the bound");
     }
-}
-
-pub fn d10c_the_last_advance_follows_time_that_goes_backwards<S: Subject>() {
-    let mut subject = page::<S>();
-    feed(&mut subject, at(50 * DAY_MS));
-    assert_eq!(feed(&mut subject, dark(1_000)), 0);
-    assert_eq!(feed(&mut subject, dark(1_000 + DAY_MS - 1)), 0);
-    assert_eq!(feed(&mut subject, dark(1_000 + DAY_MS)), 1);
-}
-
-pub fn d10c_the_mark_follows_also_where_utc_is_known_and_the_day_the_same<S: Subject>() {
-    let mut subject = page::<S>();
-    feed(&mut subject, at(2 * DAY_MS));
-    feed(&mut subject, at(DAY_MS));
-    assert_eq!(feed(&mut subject, dark(2 * DAY_MS - 1)), 0);
-    assert_eq!(feed(&mut subject, dark(2 * DAY_MS)), 1);
-}
-
-pub fn d10c_the_bound_is_never_more_than_23_h_away<S: Subject>() {
-    let mut subject = page::<S>();
-    for day in 0..3 {
-        feed(&mut subject, on_day(50 * DAY_MS, day));
-    }
-    assert_eq!(feed(&mut subject, on_day(1_000, 3)), 2);
-    assert_eq!(feed(&mut subject, on_day(1_000 + 23 * HOUR_MS - 1, 3)), 2);
-    assert_eq!(feed(&mut subject, on_day(1_000 + 23 * HOUR_MS, 3)), 3);
 }

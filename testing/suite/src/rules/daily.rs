@@ -201,13 +201,13 @@ pub fn d5_the_wait_is_at_most_24_h<S: Subject>() {
     let mut narrow = subject::<S>(daily(1, DailyMode::Strict));
     assert!(admits(&mut narrow, &post(1, 1), on_day(0, 0)));
     assert_eq!(refused(&narrow.check(&post(1, 1), on_day(1, -5))), day);
-    // Also where the window, behind its start, would take nearly 48 h.
+    // Also where the window, behind its start, would take a little longer.
     let long = plans().daily_limit(1).window(Policy::MAX_WINDOW);
     let mut long = subject::<S>(built(long));
     assert!(admits(&mut long, &post(1, 1), on_day(DAY_MS, 0)));
     assert!(admits(&mut long, &get(1, 39), on_day(DAY_MS, 0)));
-    let decision = long.check(&post(1, 1), on_day(1, 0));
-    assert_eq!(quota(&decision), Some((40, 0, 172_799_999, Some(0))));
+    let decision = long.check(&post(1, 1), on_day(DAY_MS - 999, 0));
+    assert_eq!(quota(&decision), Some((40, 0, 86_400_999, Some(0))));
     assert_eq!(refused(&decision), day);
 }
 

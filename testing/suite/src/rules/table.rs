@@ -161,6 +161,8 @@ pub fn t2_a_user_row_stays_while_something_is_used_this_accounting_day<S: Subjec
             Ok(Registered::New)
         );
         assert!(admits(&mut subject, &post(id, 1), at(0)));
+    }
+    for id in 1..=users::<S>() {
         assert!(subject.revoke(token(id), at(2_000)));
     }
     let other = of(99);
