@@ -46,7 +46,9 @@ use crate::timeline::TimeLine;
 use crate::token::TokenId;
 
 /// A limiter for up to `TOKENS` tokens of up to `USERS` users, all in one value of
-/// `32 * TOKENS + 24 * USERS` bytes and a fixed rest; it can be a `static`.
+/// `32 * TOKENS + 24 * USERS` bytes and a fixed rest; it can be a `static`. One that is built with a
+/// policy lies in `.data`, so flash holds its empty rows too; `Shared::new` (feature
+/// `critical-section`) is all zeros.
 ///
 /// ```
 /// use core::cell::RefCell;
