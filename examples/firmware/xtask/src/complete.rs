@@ -11,7 +11,11 @@ use anyhow::{Context as _, Result};
 pub(crate) fn check(image: &Path, library: &Path) -> Result<(), String> {
     let missing = || -> Result<Vec<String>> {
         let mut defined = BTreeMap::new();
-        collect(library, &mut defined)?;
+        let root = fs::read_to_string(library.join("lib.rs"))?;
+        let hidden: Vec<String> = hidden_modules(&root)
+            .map(|name| format!("{name}.rs"))
+            .collect();
+        collect(library, &hidden, &mut defined)?;
         let image = fs::read_to_string(image)?;
         Ok(defined
             .into_iter()
@@ -29,13 +33,23 @@ pub(crate) fn check(image: &Path, library: &Path) -> Result<(), String> {
     }
 }
 
-fn collect(folder: &Path, defined: &mut BTreeMap<String, usize>) -> Result<()> {
+/// The modules that a crate's documentation leaves out: public for the project's other crates alone.
+fn hidden_modules(root: &str) -> impl Iterator<Item = &str> {
+    let lines = root.lines().zip(root.lines().skip(1));
+    lines.filter_map(|(before, line)| {
+        let name = line.strip_prefix("pub mod ")?.strip_suffix(';')?;
+        (before == "#[doc(hidden)]").then_some(name)
+    })
+}
+
+fn collect(folder: &Path, hidden: &[String], defined: &mut BTreeMap<String, usize>) -> Result<()> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         if path.is_dir() {
-            collect(&path, defined)?;
+            collect(&path, &[], defined)?;
         } else if path.extension().is_some_and(|extension| extension == "rs")
             && !path.ends_with("tests.rs")
+            && !hidden.iter().any(|name| path.ends_with(name))
         {
             for name in public_functions(&fs::read_to_string(&path)?) {
                 *defined.entry(name.to_owned()).or_default() += 1;
@@ -94,6 +108,12 @@ mod tests { pub fn five() {} }
     fn finds_the_public_functions_outside_the_tests() {
         let names: Vec<&str> = public_functions(LIBRARY).collect();
         assert_eq!(names, ["one", "two"]);
+    }
+
+    #[test]
+    fn leaves_modules_out_that_the_documentation_leaves_out() {
+        let root = "pub mod one;\n#[doc(hidden)]\npub mod two;\nmod three;\n";
+        assert_eq!(hidden_modules(root).collect::<Vec<_>>(), ["two"]);
     }
 
     #[test]

@@ -11,7 +11,7 @@
 //! | `expects` | files of the project | says what they say one after the other, spaces aside, instead of `.out` |
 //! | `secret` | any text | must not be in what the image says (may be repeated) |
 //! | `gates` | `panic`, `float`, `division` | no such code may be in it, see `gates.rs` |
-//! | `complete` | a folder of the project | it names every public function of the library there |
+//! | `complete` | a folder of the project | it names every public function of the library there (may be repeated) |
 //! | `size` | `<what> above <image>` | the size table has a line for what it adds to that image |
 //! | `ram` | `yes` | its statics named `RAM_…` are figures |
 //! | `figures` | `s`, `fast` | prints figures when built with that profile; `measure` runs it, `run` does not |
@@ -49,7 +49,7 @@ pub(crate) struct Wants {
     pub(crate) expects: Vec<String>,
     pub(crate) secrets: Vec<String>,
     pub(crate) gates: Vec<Gate>,
-    pub(crate) complete: Option<String>,
+    pub(crate) complete: Vec<String>,
     pub(crate) size: Option<Size>,
     pub(crate) ram: bool,
     pub(crate) figures: Vec<Profile>,
@@ -155,7 +155,7 @@ fn parse(text: &str) -> Result<Wants> {
             "expects" => wants.expects = words.map(str::to_owned).collect(),
             "drive" => wants.drive = Some(value.to_owned()),
             "secret" => wants.secrets.push(value.to_owned()),
-            "complete" => wants.complete = Some(value.to_owned()),
+            "complete" => wants.complete.push(value.to_owned()),
             "gates" => wants.gates = words.map(Gate::named).collect::<Result<_>>()?,
             "size" => {
                 let (what, above) = value

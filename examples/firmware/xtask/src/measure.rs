@@ -36,7 +36,7 @@ pub(crate) fn run(bless: bool, tally: &mut Tally) -> Result<()> {
     }
 
     for image in &images {
-        if let Some(library) = &image.wants.complete {
+        for library in &image.wants.complete {
             let verdict = complete::check(&image.source, &project().join(library));
             tally.count(&format!("{} uses all of {library}", image.name), &verdict);
         }

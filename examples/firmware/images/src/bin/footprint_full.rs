@@ -1,5 +1,6 @@
 //@ gates: panic float division
 //@ complete: limiter-core/src
+//@ complete: limiter-pacer/src
 //! Links every public function, so that what is proved absent here is absent everywhere.
 //!
 //! Taking a function's address keeps a compiled form of it that knows nothing of its arguments: the strictest
@@ -29,9 +30,9 @@ use limiter_core::snapshot::{self, Image, SnapshotWriter, UserRecord};
 use limiter_core::window::Window;
 use limiter_core::{
     Bound, Decision, Draft, EncodeError, HashKey, Instant, Limiter, LimiterIn, Method, Methods,
-    Now, Outage, Plan, Policy, PolicyError, Reason, Receipt, RegisterError, Registration, Request,
-    Reserved, ReservedIn, RestoreError, Shared, Statistics, TokenId, TokenLimit, TokenRow,
-    UnixTime, UpdateError, UserId, UserRow, rules,
+    Now, Outage, Plan, Policy, PolicyError, Reason, Receipt, RegisterError, Registered,
+    Registration, Request, Reserved, ReservedIn, RestoreError, Shared, Statistics, TokenId,
+    TokenLimit, TokenRow, UnixTime, UpdateError, UserId, UserRow, rules,
 };
 use limiter_pacer::{HeaderReader, Pacer, PacerPolicy, ResponseInfo, SendRequest, StopReason};
 
@@ -202,6 +203,8 @@ fn terms_and_rules() {
         Terms::is_revoked,
         Terms::revoked,
         rules::is_idle_token,
+        rules::idle_from,
+        Registered::is_new,
         rules::is_unused_user,
         rules::standing_strikes,
         rules::counts_daily,
