@@ -188,8 +188,26 @@ where
     ///
     /// [`Busy`]; nothing is decided.
     pub fn check(&self, request: &Request) -> Result<Verdict, Busy> {
+        self.decide(request, ReservedIn::check)
+    }
+
+    /// Reads the clock and decides a request again whose write has come to an end, interrupts held
+    /// off; see [`ReservedIn::check_again`].
+    ///
+    /// # Errors
+    ///
+    /// [`Busy`]; nothing is decided.
+    pub fn check_again(&self, request: &Request) -> Result<Verdict, Busy> {
+        self.decide(request, ReservedIn::check_again)
+    }
+
+    fn decide(
+        &self,
+        request: &Request,
+        check: impl FnOnce(&mut ReservedIn<T, U, B>, &Request, Now) -> Verdict,
+    ) -> Result<Verdict, Busy> {
         self.locked(|inner| match inner.read() {
-            Ok(now) => inner.limiter.check(request, now),
+            Ok(now) => check(&mut inner.limiter, request, now),
             Err(_) => Verdict::Decided {
                 decision: inner.limiter.refuse_for(request, Outage::ClockFailed),
                 due: None,
@@ -399,5 +417,29 @@ mod tests {
             panic!("not decided");
         };
         assert_eq!(decision.reason(), Some(Reason::ClockFailed));
+    }
+
+    #[test]
+    fn a_request_that_waited_for_a_write_is_checked_again_at_the_shared_clock() {
+        let shared: Shared<Reserved<2, 2>> = Shared::new();
+        let clock = || Ok(Now::new(Instant::from_millis(7), None));
+        let setup = (Policy::pipedrive(), Reserve::DEFAULT);
+        shared.start(setup, clock).unwrap();
+        let registered = shared.with(|limiter, now| limiter.register(TOKEN, registration(), now));
+        assert!(registered.unwrap().is_ok());
+        let request = Request::new(TOKEN, Method::Post);
+        let verdict = shared.check(&request).unwrap();
+        assert!(matches!(verdict, Verdict::WriteFirst(_)));
+        let key = crate::HashKey::new([1; 16]);
+        let stored = shared.with(|limiter, now| {
+            let buffer = [0; crate::snapshot::size(2, 2)];
+            let draft = limiter.draft(&key, buffer, now.monotonic());
+            draft.map(|draft| limiter.stored(draft))
+        });
+        assert!(stored.unwrap().is_ok());
+        let Ok(Verdict::Decided { decision, .. }) = shared.check_again(&request) else {
+            panic!("its permits are stored");
+        };
+        assert!(decision.is_admitted());
     }
 }
