@@ -39,7 +39,7 @@ use std::time::{Duration, SystemTime};
 /// - Time spent suspended does not count, as for `std::time::Instant`: windows and blocks are that
 ///   much longer for the world outside, and UTC still tells the right day.
 /// - Two readings, of one thread or of several, may go backwards by at most a millisecond where the
-///   counter is set right. SPEC W6, B6 and D10c are written for more than that.
+///   counter is set right. The time line (SPEC M1 to M3) is written for more than that.
 ///
 /// ```
 /// use limiter_host::SystemClock;

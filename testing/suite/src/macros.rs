@@ -73,6 +73,7 @@ macro_rules! suite {
             readings_30_h_apart_refill_no_day
             a_reading_from_before_a_wait_opens_no_window
             clocks_apart_by_less_than_a_second_share_one_window
+            any_mixture_of_two_clocks_with_late_readings_passes_no_limit
         ]);
         $crate::suite!(@rules $roomy, $when, window: [
             w1_a_window_opens_at_the_first_admitted_request

@@ -71,8 +71,7 @@ impl Generator {
         u64::try_from(next.clamp(0, LAST_MS.into())).expect("it was clamped")
     }
 
-    /// The end of the window first; then the moments that re-anchor it (W6), the ends of the
-    /// offence period and of the block.
+    /// The ends of the window, of the offence period and of the block, and around the window's start.
     fn token_edges(&self, member: usize) -> Vec<i128> {
         let model = self.replay.model();
         let Some(id) = self.replay.token(&self.cast[member].caller.token) else {

@@ -1,4 +1,4 @@
-//! SPEC 5, D6 to D10c: the calendar.
+//! SPEC 5, D6 to D10b: the calendar.
 
 use super::*;
 

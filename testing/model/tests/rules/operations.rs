@@ -28,7 +28,7 @@ fn p1_peek_says_what_check_would_say_and_changes_nothing() {
         block: Some(block),
         ..daily(50, mode)
     });
-    // Admissions, refusals by window and day, re-anchoring, a block, an extension, a new day.
+    // Admissions, refusals by window and day, a late reading, a block, an extension, a new day.
     for now in [0, 1, 2, 2_000, 2_001, 1, 2, 3, 4, 5, 30_000, 30_001]
         .map(at)
         .into_iter()

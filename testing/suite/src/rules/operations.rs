@@ -19,7 +19,7 @@ pub fn p1_peek_says_what_check_would_say_and_changes_nothing<S: Subject>() {
         .daily_limit(50)
         .daily_mode(none_tolerated);
     let mut subject = subject::<S>(built(policy));
-    // Admissions, refusals by window and day, re-anchoring, a block, an extension, a new day.
+    // Admissions, refusals by window and day, a late reading, a block, an extension, a new day.
     let moments = [0, 1, 2, 2_000, 2_001, 1, 2, 3, 4, 5, 30_000, 30_001].map(at);
     let days = [
         on_day(40_000, 1),

@@ -224,3 +224,46 @@ pub fn clocks_apart_by_less_than_a_second_share_one_window<S: Subject>() {
     // 4.7 s hold the beginnings of three windows at most.
     assert_eq!(admitted, 3 * 40);
 }
+
+pub fn any_mixture_of_two_clocks_with_late_readings_passes_no_limit<S: Subject>() {
+    search::<S>(8, 300);
+}
+
+/// Runs random mixtures of two clocks, 0.5 s to 30 h apart, with readings up to 5 s late, and holds
+/// what is admitted in any span of a window, by the time of decisions, to twice the limit.
+///
+/// # Panics
+///
+/// If it is more.
+pub fn search<S: Subject>(runs: u64, requests: u64) {
+    for run in 0..runs {
+        // Xorshift; the same numbers every time.
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(2 * run + 1);
+        let mut random = |below: u64| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state % below
+        };
+        let mut subject = subject::<S>(built(plans()));
+        let apart =
+            [500, 900, 1_500, 10_000, HOUR_MS, 30 * HOUR_MS][usize::try_from(run % 6).unwrap_or(0)];
+        let mut line = limiter_core::timeline::TimeLine::new();
+        let (mut t_ms, mut admitted) = (HOUR_MS, Vec::new());
+        for _ in 0..requests {
+            t_ms += random(120);
+            let late = if random(3) == 0 { random(5_000) } else { 0 };
+            let now = dark(t_ms + random(2) * apart - late);
+            let time = line.take(now.monotonic()).as_millis();
+            if admits(&mut subject, &get(1, 8), now) {
+                admitted.push(time);
+            }
+        }
+        for &from in &admitted {
+            let span = admitted
+                .iter()
+                .filter(|&&time| (from..from + 2_000).contains(&time));
+            assert!(span.count() <= 10, "run {run}, from {from}");
+        }
+    }
+}

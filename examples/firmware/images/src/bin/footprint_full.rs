@@ -27,6 +27,7 @@ use limiter_core::http::{self, Challenge, Headers, Style, Value};
 use limiter_core::limiter::Terms;
 use limiter_core::policy::{BlockRule, PolicyBuilder};
 use limiter_core::snapshot::{self, Image, SnapshotWriter, UserRecord};
+use limiter_core::timeline::TimeLine;
 use limiter_core::window::Window;
 use limiter_core::{
     Bound, Decision, Draft, EncodeError, HashKey, Instant, Limiter, LimiterIn, Method, Methods,
@@ -185,6 +186,20 @@ fn states() {
         Calendar::lose,
         Calendar::save,
         Calendar::restore,
+        Calendar::can_be_steady,
+        Calendar::steady_refills,
+        Calendar::from_parts,
+        TimeLine::new,
+        TimeLine::steady,
+        TimeLine::take,
+        TimeLine::peek,
+        TimeLine::from_words,
+        TimeLine::to_words,
+        TimeLine::from_parts,
+        TimeLine::mark,
+        TimeLine::shift_ms,
+        TimeLine::outlier,
+        Now::at,
     );
 }
 
