@@ -288,7 +288,7 @@ mod tests {
         let token = key.token(b"t");
         let now = clock.now().unwrap();
         limiter.register(token, user, now).unwrap();
-        let mut post = |seconds: u64, utc: u64| {
+        let post = |seconds: u64, utc: u64| {
             *time.lock().unwrap() = at(seconds, utc);
             let decision = limiter.check(&Request::new(token, Method::Post), clock.now().unwrap());
             decision.reason()
