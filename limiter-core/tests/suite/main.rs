@@ -1,5 +1,6 @@
 //! The limiter against its specification: rules, vectors, and the model as an oracle.
 
+mod clocks;
 mod crowded;
 mod differential;
 mod exhaustive;

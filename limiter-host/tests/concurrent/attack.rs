@@ -113,3 +113,11 @@ fn updates_of_known_tokens_do_not_wait_while_newcomers_flood_a_full_table() {
     assert!(searched <= 4 * ROWS, "looked at once for all of them");
     assert_eq!(u64::from(limiter.statistics().tokens), ROWS);
 }
+
+#[test]
+#[ignore = "an attack: minutes"]
+fn no_mixture_of_two_clocks_passes_three_times_the_limit() {
+    limiter_suite::rules::timeline::search::<crate::subjects::Roomy<{ crate::subjects::CHECK }>>(
+        2_000, 1_000, 3,
+    );
+}

@@ -226,16 +226,18 @@ pub fn clocks_apart_by_less_than_a_second_share_one_window<S: Subject>() {
 }
 
 pub fn any_mixture_of_two_clocks_with_late_readings_passes_no_limit<S: Subject>() {
-    search::<S>(8, 300);
+    search::<S>(8, 300, 2);
 }
 
 /// Runs random mixtures of two clocks, 0.5 s to 30 h apart, with readings up to 5 s late, and holds
-/// what is admitted in any span of a window, by the time of decisions, to twice the limit.
+/// what is admitted in any span of a window, by the time of decisions, to so many limits. Two are
+/// nearly always the most; once in many thousand requests late readings, which are decided up to 2 s
+/// behind the start of a third window (M2), make it nearly three.
 ///
 /// # Panics
 ///
 /// If it is more.
-pub fn search<S: Subject>(runs: u64, requests: u64) {
+pub fn search<S: Subject>(runs: u64, requests: u64, limits: usize) {
     for run in 0..runs {
         // Xorshift; the same numbers every time.
         let mut state = 0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(2 * run + 1);
@@ -263,7 +265,7 @@ pub fn search<S: Subject>(runs: u64, requests: u64) {
             let span = admitted
                 .iter()
                 .filter(|&&time| (from..from + 2_000).contains(&time));
-            assert!(span.count() <= 10, "run {run}, from {from}");
+            assert!(span.count() <= 5 * limits, "run {run}, from {from}");
         }
     }
 }
