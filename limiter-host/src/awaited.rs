@@ -60,6 +60,7 @@ use std::borrow::Borrow;
 use std::convert::Infallible;
 use std::fmt;
 use std::marker::PhantomData;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -100,6 +101,20 @@ pub trait DecideAsync {
         now: Now,
     ) -> Step<Self::Decided, Self::Deciding>;
 
+    /// Decides a request as [`DecideAsync::decide`] does; a limiter that looks tokens up goes by the
+    /// caller when it shares its look-ups out. Others leave it out of account.
+    #[inline]
+    fn decide_for(
+        &self,
+        request: &Request,
+        credential: Option<&[u8]>,
+        caller: Option<Caller>,
+        now: Now,
+    ) -> Step<Self::Decided, Self::Deciding> {
+        let _ = caller;
+        self.decide(request, credential, now)
+    }
+
     /// Decides a request that cannot be judged (O8): the front could not read its clock.
     fn refuse(&self, request: &Request, outage: Outage) -> Self::Decided;
 
@@ -109,6 +124,43 @@ pub trait DecideAsync {
 
     /// The policy in force, for the headers that tell of it.
     fn current_policy(&self) -> Policy;
+}
+
+/// The sender of a request, whatever it shows as a credential: an address, most often.
+///
+/// ```
+/// use limiter_host::awaited::Caller;
+/// use std::net::IpAddr;
+///
+/// let address = |text: &str| text.parse::<IpAddr>().map(Caller::from);
+/// assert_ne!(address("192.0.2.1")?, address("192.0.2.2")?);
+/// assert_eq!(address("192.0.2.1")?, address("::ffff:192.0.2.1")?);
+/// // One customer of IPv6 has a whole /64.
+/// assert_eq!(address("2001:db8::1")?, address("2001:db8::ff:2")?);
+/// # Ok::<(), std::net::AddrParseError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Caller(u64);
+
+impl Caller {
+    /// A caller by a number, a hash of any other key, say.
+    #[must_use]
+    pub const fn new(number: u64) -> Self {
+        Self(number)
+    }
+}
+
+impl From<IpAddr> for Caller {
+    /// An IPv4 address, or the first 64 bits of an IPv6 address.
+    fn from(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V4(v4) => Self(v4.to_bits().into()),
+            IpAddr::V6(v6) => {
+                let [a, b, c, d, ..] = v6.segments().map(u64::from);
+                Self((a << 48) | (b << 32) | (c << 16) | d)
+            }
+        }
+    }
 }
 
 /// Something that is there already, or a future of it.

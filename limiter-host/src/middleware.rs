@@ -64,6 +64,7 @@ pub use self::refusal::Refusal;
 pub use self::service::Limited;
 
 use self::settings::Settings;
+use crate::awaited::Caller;
 use crate::clock::{SharedClock, Stopwatch};
 use http::StatusCode;
 use limiter_core::http::Style;
@@ -130,6 +131,39 @@ impl<D, A> LimiterLayer<D, A> {
         + 'static,
     ) -> Self {
         self.change().credential = Some(Arc::new(find));
+        self
+    }
+
+    /// Sets the caller of a request, its address most often, by which a limiter that looks tokens up
+    /// ([`Resolver`](crate::resolver::Resolver)) shares its look-ups out; `None` for one of which
+    /// nothing is known. By default nothing is known of any.
+    ///
+    /// With axum, whose `into_make_service_with_connect_info::<SocketAddr>` puts the address beside
+    /// each request:
+    ///
+    /// ```
+    /// use axum::extract::ConnectInfo;
+    /// # use limiter_host::core::{HashKey, Policy};
+    /// # use limiter_host::{LimiterLayer, Locked, SharedClock};
+    /// # let limiter = std::sync::Arc::new(Locked::new(Policy::pipedrive(), 8, 8));
+    /// # let (key, clock) = (HashKey::new([7; 16]), SharedClock::system());
+    /// use std::net::SocketAddr;
+    ///
+    /// let layer = LimiterLayer::new(limiter, key, clock).caller(|head| {
+    ///     let peer = head.extensions.get::<ConnectInfo<SocketAddr>>()?;
+    ///     Some(peer.0.ip().into())
+    /// });
+    /// # let _ = layer;
+    /// ```
+    ///
+    /// Behind a proxy that address is the proxy's: take the client's from where the proxy puts it,
+    /// and from nowhere that a client can write to.
+    #[must_use]
+    pub fn caller(
+        mut self,
+        of: impl Fn(&Head<'_>) -> Option<Caller> + Send + Sync + 'static,
+    ) -> Self {
+        self.change().caller = Some(Arc::new(of));
         self
     }
 

@@ -122,7 +122,11 @@ impl<D: DecideAsync> Settings<D> {
             origin,
         };
         let step = match self.clock.now() {
-            Ok(now) => self.limiter.decide(&request, shown.as_deref(), now),
+            Ok(now) => {
+                let caller = self.caller.as_ref().and_then(|of| of(head));
+                let shown = shown.as_deref();
+                self.limiter.decide_for(&request, shown, caller, now)
+            }
             Err(_) => Step::Done(self.limiter.refuse(&request, Outage::ClockFailed)),
         };
         Ok((request, step))

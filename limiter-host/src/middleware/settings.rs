@@ -3,6 +3,7 @@
 use super::credential::ConflictingCredentials;
 use super::head::Head;
 use super::{Event, refusal};
+use crate::awaited::Caller;
 use crate::clock::{SharedClock, Stopwatch};
 use http::StatusCode;
 use http::header::{ACCESS_CONTROL_REQUEST_METHOD, ORIGIN};
@@ -26,6 +27,7 @@ pub(super) struct Settings<D> {
     pub(super) key: HashKey,
     pub(super) clock: SharedClock,
     pub(super) credential: Option<FindCredential>,
+    pub(super) caller: Option<Find<Option<Caller>>>,
     pub(super) origin: Option<Find<Origin>>,
     pub(super) exempt: Option<Find<bool>>,
     pub(super) exempt_preflight: bool,
@@ -48,6 +50,7 @@ impl<D> Settings<D> {
             key,
             clock,
             credential: None,
+            caller: None,
             origin: None,
             exempt: None,
             exempt_preflight: true,
@@ -111,6 +114,7 @@ impl<D> Clone for Settings<D> {
             key: self.key.clone(),
             clock: self.clock.clone(),
             credential: self.credential.clone(),
+            caller: self.caller.clone(),
             origin: self.origin.clone(),
             exempt: self.exempt.clone(),
             cost: self.cost.clone(),

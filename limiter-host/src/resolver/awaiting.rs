@@ -3,30 +3,42 @@
 use super::flights::{Boarded, Flights, Seat};
 use super::known::{Known, LookupCounts, Resolution};
 use super::{Lookups, Shown};
-use crate::awaited::{DecideAsync, Step};
+use crate::awaited::{Caller, DecideAsync, Step};
 use crate::clock::SharedClock;
 use crate::manage::Manage;
 use futures_util::FutureExt as _;
-use futures_util::future::Shared;
+use futures_util::future::{AbortHandle, Abortable, Aborted, Either, Shared, pending, select};
 use limiter_core::{Decision, Now, Outage, Policy, Registration, Request, TokenId};
 use pin_project_lite::pin_project;
 use std::fmt;
 use std::panic::AssertUnwindSafe;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 #[cfg(feature = "tracing")]
 use tracing::Instrument as _;
 
-/// A limiter that looks unknown tokens up, by a future of yours. See [the module](super).
+/// A limiter that looks unknown tokens up, by your future. See [the module](super).
 pub struct Resolver<D, F> {
     known: Arc<Known<D>>,
     flights: Arc<Flights<Handle>>,
     look_up: Arc<F>,
+    timeout: Duration,
+    sleep: Sleep,
 }
 
 /// A look-up, with what it changes, as many wait for it.
-type Handle = Shared<Pin<Box<dyn Future<Output = Resolution> + Send>>>;
+#[derive(Clone)]
+struct Handle {
+    looking: Looked,
+    /// Ends it early, with a failure.
+    end: AbortHandle,
+}
+
+type Looked = Shared<Boxed<Resolution>>;
+type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+type Sleep = Arc<dyn Fn(Duration) -> Boxed<()> + Send + Sync>;
 
 impl<D, F> Resolver<D, F>
 where
@@ -35,7 +47,7 @@ where
     /// Puts a resolver before a limiter. `clock` is the one with which tokens are registered.
     ///
     /// `look_up` gives what the token is to be registered with, `None` if there is no such token,
-    /// or an error if nobody can say. Its future is polled by those who wait for it, and dropped
+    /// or an error if the answer is unknown. Its future is polled by those who wait for it, and dropped
     /// when there are none left. If either panics, the look-up has failed.
     pub fn new<Answer, Error>(
         limiter: Arc<D>,
@@ -49,9 +61,28 @@ where
     {
         Self {
             known: Arc::new(Known::new(limiter, clock, &lookups)),
-            flights: Flights::new(lookups.at_once),
+            flights: Flights::new(lookups.room()),
             look_up: Arc::new(look_up),
+            timeout: lookups.timeout,
+            sleep: Arc::new(sleep_by_tokio),
         }
+    }
+
+    /// Waits for [`Lookups::timeout`] by another timer than tokio's.
+    ///
+    /// By default a look-up that is first polled within a tokio runtime waits by that runtime's timer,
+    /// which must be enabled. Without a timer a look-up ends late when another request needs its
+    /// place, or its token.
+    #[must_use]
+    pub fn sleep_by<Slept>(
+        mut self,
+        sleep: impl Fn(Duration) -> Slept + Send + Sync + 'static,
+    ) -> Self
+    where
+        Slept: Future<Output = ()> + Send + 'static,
+    {
+        self.sleep = Arc::new(move |length| Box::pin(sleep(length)));
+        self
     }
 
     /// Decides a request, which shows this credential. Where a front wants to poll by itself it
@@ -66,7 +97,22 @@ where
         F: Fn(Shown) -> Answer + Send + Sync + 'static,
         Answer: Future<Output = Result<Option<Registration>, Error>> + Send + 'static,
     {
-        match self.decide(request, credential, now) {
+        self.check_for(request, credential, None, now).await
+    }
+
+    /// Decides a request of a caller, who has a share of the look-ups ([`Lookups::per_caller`]).
+    pub async fn check_for<Answer, Error>(
+        &self,
+        request: &Request,
+        credential: Option<&[u8]>,
+        caller: Option<Caller>,
+        now: Now,
+    ) -> Decision
+    where
+        F: Fn(Shown) -> Answer + Send + Sync + 'static,
+        Answer: Future<Output = Result<Option<Registration>, Error>> + Send + 'static,
+    {
+        match self.decide_for(request, credential, caller, now) {
             Step::Done(decision) => decision,
             Step::Awaits(looking) => looking.await,
         }
@@ -84,7 +130,7 @@ where
         self.known.forget(token);
     }
 
-    /// How often look-ups were made, and how they ended.
+    /// Counts of look-ups, by outcome.
     #[must_use]
     pub fn counts(&self) -> LookupCounts {
         self.known.counts()
@@ -112,38 +158,32 @@ where
         credential: Option<&[u8]>,
         now: Now,
     ) -> Step<Decision, Looking<D>> {
+        self.decide_for(request, credential, None, now)
+    }
+
+    fn decide_for(
+        &self,
+        request: &Request,
+        credential: Option<&[u8]>,
+        caller: Option<Caller>,
+        now: Now,
+    ) -> Step<Decision, Looking<D>> {
         let token = match self.known.decide(request, credential, now) {
             Ok(decision) => return Step::Done(decision),
             Err(token) => token,
         };
-        let (known, flights) = (Arc::clone(&self.known), Arc::downgrade(&self.flights));
-        let look_up = Arc::clone(&self.look_up);
-        let begin = move |number| {
-            let shown = Shown::new(token, credential.unwrap_or_default());
-            // Your code runs when this is polled, and so under no lock of ours.
-            let asking = async move { look_up(shown).await };
-            #[cfg(feature = "tracing")]
-            let asking = asking.instrument(tracing::debug_span!("look_up", ?token));
-            let looking: Pin<Box<dyn Future<Output = Resolution> + Send>> = Box::pin(async move {
-                let resolution = match AssertUnwindSafe(asking).catch_unwind().await {
-                    Ok(answer) => known.settle(token, answer),
-                    Err(_) => known.failed(token),
-                };
-                // Who comes before this joins; who comes after it finds the answer.
-                if let Some(flights) = flights.upgrade() {
-                    flights.land(token, number);
-                }
-                resolution
-            });
-            looking.shared()
-        };
-        let boarded = self
-            .flights
-            .board(token, || self.known.answered(token), begin);
-        let resolution = match boarded {
+        let caller = self.known.hash(caller);
+        let now_ms = now.monotonic().as_millis();
+        for overdue in self.flights.take_overdue(token, caller, now_ms) {
+            self.known.timed_out(overdue.token, overdue.caller);
+            overdue.handle.end.abort();
+        }
+        let gate = self.known.gate(token, caller);
+        let begin = |number| self.begin(token, credential.unwrap_or_default(), caller, number);
+        let resolution = match self.flights.board(token, caller, now_ms, gate, begin) {
             Boarded::Seat { seat, handle, .. } => {
                 return Step::Awaits(Looking {
-                    handle,
+                    looking: handle.looking,
                     _seat: seat,
                     known: Arc::clone(&self.known),
                     request: *request,
@@ -151,6 +191,7 @@ where
             }
             Boarded::Answered(resolution) => resolution,
             Boarded::TurnedAway => self.known.turn_away(),
+            Boarded::BackedOff => self.known.back_off(),
         };
         Step::Done(self.known.decide_after(resolution, request))
     }
@@ -168,6 +209,61 @@ where
     }
 }
 
+impl<D, F> Resolver<D, F>
+where
+    D: Manage + Send + Sync + 'static,
+{
+    /// Makes a look-up, of which nothing runs until it is polled.
+    fn begin<Answer, Error>(
+        &self,
+        token: TokenId,
+        credential: &[u8],
+        caller: Option<u64>,
+        number: u64,
+    ) -> Handle
+    where
+        F: Fn(Shown) -> Answer + Send + Sync + 'static,
+        Answer: Future<Output = Result<Option<Registration>, Error>> + Send + 'static,
+    {
+        let (known, flights) = (Arc::clone(&self.known), Arc::downgrade(&self.flights));
+        let (sleep, timeout) = (Arc::clone(&self.sleep), self.timeout);
+        let (look_up, shown) = (Arc::clone(&self.look_up), Shown::new(token, credential));
+        // Your code runs when this is polled, and so under no lock of ours.
+        let asking = async move { look_up(shown).await };
+        #[cfg(feature = "tracing")]
+        let asking = asking.instrument(tracing::debug_span!("look_up", ?token));
+        let (end, ended) = AbortHandle::new_pair();
+        let looking: Boxed<Resolution> = Box::pin(async move {
+            let asking = Abortable::new(AssertUnwindSafe(asking).catch_unwind(), ended);
+            let late = async move { sleep(timeout).await };
+            let resolution = match select(pin!(asking), pin!(late)).await {
+                Either::Left((Ok(Ok(answer)), _)) => known.settle(token, caller, answer),
+                Either::Left((Ok(Err(_)), _)) => known.failed(token, caller),
+                // It is counted already.
+                Either::Left((Err(Aborted), _)) => Resolution::Failed,
+                Either::Right(((), _)) => known.timed_out(token, caller),
+            };
+            // A request that comes before this joins; one that comes after it finds the answer.
+            if let Some(flights) = flights.upgrade() {
+                flights.land(token, number);
+            }
+            resolution
+        });
+        Handle {
+            looking: looking.shared(),
+            end,
+        }
+    }
+}
+
+/// Sleeps by the tokio runtime that polls first; for ever without one.
+fn sleep_by_tokio(length: Duration) -> Boxed<()> {
+    match tokio::runtime::Handle::try_current() {
+        Ok(_) => Box::pin(tokio::time::sleep(length)),
+        Err(_) => Box::pin(pending()),
+    }
+}
+
 impl<D: fmt::Debug, F> fmt::Debug for Resolver<D, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Resolver")
@@ -181,8 +277,8 @@ pin_project! {
     /// the same look-up go on with it.
     pub struct Looking<D> {
         #[pin]
-        handle: Handle,
-        // Declared after the handle and so dropped after it: the last one to leave takes the
+        looking: Looked,
+        // Declared after the look-up and so dropped after it: the last one to leave takes the
         // look-up along.
         _seat: Seat<Handle>,
         known: Arc<Known<D>>,
@@ -195,7 +291,7 @@ impl<D: Manage> Future for Looking<D> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Decision> {
         let this = self.project();
-        let resolution = ready!(this.handle.poll(context));
+        let resolution = ready!(this.looking.poll(context));
         Poll::Ready(this.known.decide_after(resolution, this.request))
     }
 }

@@ -1,12 +1,16 @@
 //! What both resolvers know and do: when to look up, what an answer changes, how to decide then.
 
+use super::backoff::{Backoff, Backoffs, Waits};
 use super::expiring::Expiring;
+use super::flights::Gate;
 use super::{Lookups, Shown};
+use crate::awaited::Caller;
 use crate::clock::SharedClock;
 use crate::manage::Manage;
 use limiter_core::{
     Decision, Instant, Now, Origin, Outage, Reason, RegisterError, Registration, Request, TokenId,
 };
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -20,7 +24,8 @@ pub(super) enum Resolution {
     Absent,
     /// The limiter has no row for it.
     Full,
-    /// The store failed, or said what the limiter cannot take, or too many look-ups are under way.
+    /// The store failed, or its answer is none that the limiter can take, or it is not asked: too many
+    /// look-ups are under way, or have just failed.
     Failed,
 }
 
@@ -38,19 +43,37 @@ pub struct LookupCounts {
     pub unusable: u64,
     /// Tokens that were found and had no room in the table.
     pub table_full: u64,
-    /// Requests that were refused because too many look-ups were under way.
+    /// Requests that were refused because too many look-ups were under way, of all or of the caller.
     pub turned_away: u64,
+    /// Look-ups that took too long.
+    pub timed_out: u64,
+    /// Requests for which the store was not asked, since look-ups had just failed.
+    pub backed_off: u64,
 }
 
 /// The limiter, and what is remembered of look-ups.
 pub(super) struct Known<D> {
     pub(super) limiter: Arc<D>,
     clock: SharedClock,
-    absent: Mutex<Expiring>,
+    memory: Mutex<Memory>,
     absent_for_ms: u64,
+    full_for_ms: u64,
     /// Tokens that need not be looked up again yet, and for how long that holds.
     fresh: Option<(Mutex<Expiring>, u64)>,
+    /// Hashes callers, so that none can aim at the place of another.
+    hasher: RandomState,
     counts: [AtomicU64; KINDS],
+}
+
+/// The reasons not to ask the store now.
+struct Memory {
+    absent: Expiring,
+    full: Expiring,
+    /// By token.
+    failed: Backoffs,
+    /// By the hash of a caller.
+    callers: Backoffs,
+    store: Backoff,
 }
 
 impl<D: Manage> Known<D> {
@@ -58,11 +81,19 @@ impl<D: Manage> Known<D> {
         Self {
             limiter,
             clock,
-            absent: Mutex::new(Expiring::new(lookups.absent)),
+            memory: Mutex::new(Memory {
+                absent: Expiring::new(lookups.absent),
+                full: Expiring::new(REMEMBERED),
+                failed: Backoffs::new(REMEMBERED),
+                callers: Backoffs::new(REMEMBERED),
+                store: Backoff::default(),
+            }),
             absent_for_ms: millis(lookups.absent_for),
+            full_for_ms: millis(lookups.full_for),
             fresh: lookups
                 .again_after
                 .map(|(length, tokens)| (Mutex::new(Expiring::new(tokens)), millis(length))),
+            hasher: RandomState::new(),
             counts: Default::default(),
         }
     }
@@ -83,28 +114,36 @@ impl<D: Manage> Known<D> {
             Some((fresh, _)) => !lock(fresh).holds(token, now.monotonic()),
             None => false,
         };
-        if stale && !self.is_absent(token, now.monotonic()) {
+        if stale && self.remembered(token, now.monotonic()).is_none() {
             return Err(token);
         }
         let decision = self.limiter.check(request, now);
-        let unknown = decision.reason() == Some(Reason::Unauthenticated);
-        if unknown && !self.is_absent(token, now.monotonic()) {
-            return Err(token);
+        if decision.reason() != Some(Reason::Unauthenticated) {
+            return Ok(decision);
         }
-        Ok(decision)
+        match self.remembered(token, now.monotonic()) {
+            None => Err(token),
+            Some(Resolution::Full) => Ok(self.limiter.refuse_for(request, Outage::TableFull)),
+            Some(Resolution::Failed) => {
+                self.counted(Resolution::Failed, BACKED_OFF);
+                Ok(self.limiter.refuse_for(request, Outage::StoreFailed))
+            }
+            Some(Resolution::Absent | Resolution::Found) => Ok(decision),
+        }
     }
 
-    /// Whether a look-up that ended meanwhile has answered for this token.
-    pub(super) fn answered(&self, token: TokenId) -> Option<Resolution> {
-        let now = self.clock.now().ok()?;
-        if self.is_absent(token, now.monotonic()) {
-            return Some(Resolution::Absent);
+    /// The hash under which a caller is remembered.
+    pub(super) fn hash(&self, caller: Option<Caller>) -> Option<u64> {
+        caller.map(|caller| self.hasher.hash_one(caller))
+    }
+
+    /// The gate before a look-up for a token.
+    pub(super) const fn gate(&self, token: TokenId, caller: Option<u64>) -> KnownGate<'_, D> {
+        KnownGate {
+            known: self,
+            token,
+            caller,
         }
-        let fresh = match &self.fresh {
-            Some((fresh, _)) => lock(fresh).holds(token, now.monotonic()),
-            None => true,
-        };
-        (fresh && self.knows(token, now)).then_some(Resolution::Found)
     }
 
     /// Does what the store's answer asks for. A token is registered, or remembered as absent, when
@@ -112,30 +151,46 @@ impl<D: Manage> Known<D> {
     pub(super) fn settle<E>(
         &self,
         token: TokenId,
+        caller: Option<u64>,
         answer: Result<Option<Registration>, E>,
     ) -> Resolution {
         let Ok(now) = self.clock.now() else {
-            return self.failed(token);
+            return self.counted(Resolution::Failed, FAILED);
         };
-        match answer {
-            Ok(Some(registration)) => self.register(token, registration, now),
-            Ok(None) => {
-                if self.fresh.is_some() {
-                    self.limiter.revoke(token, now);
-                }
-                lock(&self.absent).insert(token, now.monotonic(), self.absent_for_ms);
-                self.counted(Resolution::Absent, ABSENT)
-            }
-            Err(_) => self.failed(token),
+        let Ok(found) = answer else {
+            return self.failed(token, caller);
+        };
+        lock(&self.memory).note_answer(caller);
+        if let Some(registration) = found {
+            return self.register(token, registration, now);
         }
+        if self.fresh.is_some() {
+            self.limiter.revoke(token, now);
+        }
+        let mut memory = lock(&self.memory);
+        memory.forget(token);
+        let absent = &mut memory.absent;
+        absent.insert(token, now.monotonic(), self.absent_for_ms);
+        drop(memory);
+        self.counted(Resolution::Absent, ABSENT)
     }
 
-    /// Does what a look-up that failed asks for: a known token goes on.
-    pub(super) fn failed(&self, token: TokenId) -> Resolution {
-        if let Ok(now) = self.clock.now() {
-            self.stays_fresh(token, now.monotonic(), AGAIN_MS);
-        }
+    /// Notes a look-up that failed: a known token stays known.
+    pub(super) fn failed(&self, token: TokenId, caller: Option<u64>) -> Resolution {
+        self.note_failure(token, caller);
         self.counted(Resolution::Failed, FAILED)
+    }
+
+    /// Notes a look-up that took too long.
+    pub(super) fn timed_out(&self, token: TokenId, caller: Option<u64>) -> Resolution {
+        self.note_failure(token, caller);
+        self.counted(Resolution::Failed, TIMED_OUT)
+    }
+
+    fn note_failure(&self, token: TokenId, caller: Option<u64>) {
+        if let Ok(now) = self.clock.now() {
+            lock(&self.memory).note_failure(token, caller, now.monotonic());
+        }
     }
 
     /// Decides after a look-up, by a new reading of the clock.
@@ -160,9 +215,14 @@ impl<D: Manage> Known<D> {
         self.counted(Resolution::Failed, TURNED_AWAY)
     }
 
+    /// Counts a request for which the store was not asked, since look-ups fail.
+    pub(super) fn back_off(&self) -> Resolution {
+        self.counted(Resolution::Failed, BACKED_OFF)
+    }
+
     /// Forgets what is remembered of a token.
     pub(super) fn forget(&self, token: TokenId) {
-        lock(&self.absent).remove(token);
+        lock(&self.memory).forget(token);
         if let Some((fresh, _)) = &self.fresh {
             lock(fresh).remove(token);
         }
@@ -177,6 +237,8 @@ impl<D: Manage> Known<D> {
             unusable: at(UNUSABLE),
             table_full: at(FULL),
             turned_away: at(TURNED_AWAY),
+            timed_out: at(TIMED_OUT),
+            backed_off: at(BACKED_OFF),
         }
     }
 
@@ -191,22 +253,22 @@ impl<D: Manage> Known<D> {
         };
         match registered {
             Ok(_) => {
-                lock(&self.absent).remove(token);
-                self.stays_fresh(token, now.monotonic(), u64::MAX);
+                lock(&self.memory).forget(token);
+                if let Some((fresh, length_ms)) = &self.fresh {
+                    lock(fresh).insert(token, now.monotonic(), *length_ms);
+                }
                 self.counted(Resolution::Found, FOUND)
             }
-            Err(RegisterError::TableFull) => self.counted(Resolution::Full, FULL),
+            Err(RegisterError::TableFull) => {
+                let full = &mut lock(&self.memory).full;
+                full.insert(token, now.monotonic(), self.full_for_ms);
+                self.counted(Resolution::Full, FULL)
+            }
             Err(_) => {
-                self.stays_fresh(token, now.monotonic(), AGAIN_MS);
+                let failed = &mut lock(&self.memory).failed;
+                failed.fail(token.as_u64(), now.monotonic(), &OF_A_TOKEN);
                 self.counted(Resolution::Failed, UNUSABLE)
             }
-        }
-    }
-
-    /// Lets a token go without a look-up, at most that long.
-    fn stays_fresh(&self, token: TokenId, now: Instant, most_ms: u64) {
-        if let Some((fresh, length_ms)) = &self.fresh {
-            lock(fresh).insert(token, now, most_ms.min(*length_ms));
         }
     }
 
@@ -215,13 +277,91 @@ impl<D: Manage> Known<D> {
         self.limiter.peek(&request, now).reason() != Some(Reason::Unauthenticated)
     }
 
-    fn is_absent(&self, token: TokenId, now: Instant) -> bool {
-        lock(&self.absent).holds(token, now)
+    /// The last answer for a token, while it holds.
+    fn remembered(&self, token: TokenId, now: Instant) -> Option<Resolution> {
+        lock(&self.memory).remembered(token, now)
     }
 
     fn counted(&self, resolution: Resolution, kind: usize) -> Resolution {
         self.counts[kind].fetch_add(1, Ordering::Relaxed);
         resolution
+    }
+}
+
+impl Memory {
+    fn remembered(&mut self, token: TokenId, now: Instant) -> Option<Resolution> {
+        if self.absent.holds(token, now) {
+            return Some(Resolution::Absent);
+        }
+        if self.full.holds(token, now) {
+            return Some(Resolution::Full);
+        }
+        let failed = self.failed.find(token.as_u64())?;
+        failed.holds(now).then_some(Resolution::Failed)
+    }
+
+    fn forget(&mut self, token: TokenId) {
+        self.absent.remove(token);
+        self.full.remove(token);
+        self.failed.remove(token.as_u64());
+    }
+
+    fn may_begin(&mut self, caller: Option<u64>, now: Instant) -> bool {
+        let caller = caller.and_then(|caller| self.callers.find(caller));
+        let allowed = caller.is_none_or(|caller| caller.allows(now, &OF_A_CALLER));
+        allowed && self.store.allows(now, &OF_THE_STORE)
+    }
+
+    /// Notes that the store has answered. One that had failed is well again: what failed meanwhile is
+    /// no fault of those who asked.
+    fn note_answer(&mut self, caller: Option<u64>) {
+        if self.store.is_failing(&OF_THE_STORE) {
+            self.failed.clear();
+            self.callers.clear();
+        }
+        self.store = Backoff::default();
+        if let Some(caller) = caller {
+            self.callers.remove(caller);
+        }
+    }
+
+    /// Notes a failure. It counts against the caller unless the store fails for others too.
+    fn note_failure(&mut self, token: TokenId, caller: Option<u64>, now: Instant) {
+        self.failed.fail(token.as_u64(), now, &OF_A_TOKEN);
+        self.store.fail(now, &OF_THE_STORE);
+        if let Some(caller) = caller
+            && !self.store.is_failing(&OF_THE_STORE)
+        {
+            self.callers.fail(caller, now, &OF_A_CALLER);
+        }
+    }
+}
+
+/// What is known of a token where a look-up for it might begin.
+pub(super) struct KnownGate<'a, D> {
+    known: &'a Known<D>,
+    token: TokenId,
+    caller: Option<u64>,
+}
+
+impl<D: Manage> Gate for KnownGate<'_, D> {
+    fn answered(&self) -> Option<Resolution> {
+        let now = self.known.clock.now().ok()?;
+        if let Some(resolution) = self.known.remembered(self.token, now.monotonic()) {
+            return Some(resolution);
+        }
+        let fresh = match &self.known.fresh {
+            Some((fresh, _)) => lock(fresh).holds(self.token, now.monotonic()),
+            None => true,
+        };
+        (fresh && self.known.knows(self.token, now)).then_some(Resolution::Found)
+    }
+
+    fn may_begin(&self) -> bool {
+        match self.known.clock.now() {
+            Ok(now) => lock(&self.known.memory).may_begin(self.caller, now.monotonic()),
+            Err(_) => false,
+        }
     }
 }
 
@@ -239,12 +379,31 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn millis(length: Duration) -> u64 {
+pub(super) fn millis(length: Duration) -> u64 {
     u64::try_from(length.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// After a look-up that failed a known token is asked for again.
-const AGAIN_MS: u64 = 1_000;
+/// After a look-up that failed its token is looked up again a second later, then less and less often.
+const OF_A_TOKEN: Waits = Waits {
+    free: 0,
+    first_ms: 1_000,
+    most_ms: 30_000,
+};
+/// A caller of whom this many look-ups failed in a row waits the same way.
+const OF_A_CALLER: Waits = Waits {
+    free: 3,
+    first_ms: 1_000,
+    most_ms: 30_000,
+};
+/// A store that fails again and again is tried by one look-up at a time; it is noticed at most two
+/// seconds late that it is well again.
+const OF_THE_STORE: Waits = Waits {
+    free: 15,
+    first_ms: 250,
+    most_ms: 2_000,
+};
+/// The number of tokens and callers that are remembered for each of these reasons.
+const REMEMBERED: usize = 1_024;
 
 const FOUND: usize = 0;
 const ABSENT: usize = 1;
@@ -252,4 +411,6 @@ const FAILED: usize = 2;
 const UNUSABLE: usize = 3;
 const FULL: usize = 4;
 const TURNED_AWAY: usize = 5;
-const KINDS: usize = 6;
+const TIMED_OUT: usize = 6;
+const BACKED_OFF: usize = 7;
+const KINDS: usize = 8;

@@ -2,6 +2,7 @@
 
 mod awaited;
 mod blocking;
+mod load;
 mod refresh;
 
 use super::*;

@@ -165,8 +165,12 @@ fn a_store_that_fails_is_answered_503_and_asked_again() {
     let ask = || told(&ready(resolver.check(&get("a"), Some(b"a"), time.now())));
     assert_eq!(ask(), Err(Reason::StoreFailed));
     store.says(Says::Plan(Plan::new(9), "u"));
+    time.set(1_000);
     assert_eq!(ask(), Err(Reason::StoreFailed), "no such plan");
     store.says(Says::Plan(Plan::ADVANCED, "u"));
+    time.set(1_999);
+    assert_eq!((ask(), store.calls()), (Err(Reason::StoreFailed), 2));
+    time.set(3_000);
     assert_eq!((ask(), store.calls()), (Ok((40, 39)), 3));
     let counts = resolver.counts();
     assert_eq!((counts.failed, counts.unusable, counts.found), (1, 1, 1));
@@ -178,6 +182,7 @@ fn a_look_up_that_panics_has_failed() {
     let look_up = |_| async { panic!("on purpose") as Result<_, StoreFailed> };
     let resolver = Resolver::new(limiter(4), time.clock(), Lookups::default(), look_up);
     for failed in 1..=2 {
+        time.set(failed * 1_000);
         let decision = ready(resolver.check(&get("a"), Some(b"a"), time.now()));
         assert_eq!(told(&decision), Err(Reason::StoreFailed));
         assert_eq!(resolver.counts().failed, failed);
