@@ -354,6 +354,7 @@ fn limiters() {
         Shared::<Full>::start,
         Shared::<Metered>::from_parts,
         Shared::<Metered>::check,
+        Shared::<Metered>::check_again,
     );
     let _ = SHARED.start(black_box(Policy::pipedrive()), || Err(ClockError::Failed));
     let busy = SHARED.with_limiter(|limiter| limiter.statistics().tokens);
