@@ -144,10 +144,10 @@ where
     ///
     /// All readings of one limiter come from one pair of clocks. A reading that comes a second late or
     /// more, a clock that steps back, and one that jumps two years ahead make time stand still until
-    /// readings have agreed for 10 s, and grant nothing. So do two clocks mixed by mistake: no span of
-    /// a window ever holds more than twice the limit, but whoever reads the clock that is behind finds
-    /// that no window ends, and if the leading clock is silent for 10 s and more again and again, each
-    /// of its readings moves time on by the difference (SPEC 2).
+    /// readings have agreed for 10 s, and grant nothing. So do two clocks mixed by mistake: a span of a
+    /// window of 2 s or more holds at most three times the limit (twice, with one clock). But for
+    /// readings of the clock that is behind no window ends, and if the leading clock is silent for 10 s
+    /// and more again and again, each of its readings moves time on by the difference (SPEC 2).
     ///
     /// *O*(1) but for the look-up, which visits at most [`Statistics::longest_probe`] rows (T5).
     #[inline]
