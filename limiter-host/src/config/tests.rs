@@ -410,7 +410,11 @@ proptest! {
 
 #[test]
 fn takes_the_example_of_the_documentation() {
-    assert_eq!(policy(EXAMPLE), PolicyFile::default());
+    let expected = PolicyFile {
+        origins: PathOrigins::default(),
+        ..PolicyFile::default()
+    };
+    assert_eq!(policy(EXAMPLE), expected);
 }
 
 /// The first example of the module's documentation.

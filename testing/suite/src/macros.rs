@@ -87,8 +87,8 @@ macro_rules! suite {
             w5_an_idle_token_has_its_whole_allowance_however_long_it_was_idle
             w6_behind_its_start_the_window_stands_as_it_is
             w6_expiry_is_stored_also_by_what_can_never_fit
-            w6_a_wait_is_at_most_2_s_longer_than_the_window
             w6_a_blocked_token_stores_no_expiry
+            w6_a_wait_is_at_most_2_s_longer_than_the_window
             w7_a_counter_that_wraps_loses_no_window_and_grants_none
             w8_the_user_interface_is_charged_like_the_api
         ]);

@@ -14,7 +14,7 @@
 ///         .plan(Plan::new(7), (1 << 20) - 1, 1)
 ///         .daily_limit(1)
 ///         .daily_mode(DailyMode::FairUse { tolerated_days: 0, forgiven_after_days: 1 })
-///         .block((1 << 19) - 1, Duration::from_millis(1), Duration::from_millis((1 << 32) - 1))
+///         .block((1 << 19) - 1, Duration::from_millis(1), Duration::from_millis(4_294_965_295))
 ///         .extend_block_on_hit(true)
 /// );
 /// assert_eq!(RIGHT.window_ms(), 86_400_000);

@@ -68,7 +68,7 @@ fn the_method_is_the_first_word_of_the_request_line() {
         (r#"PATCH /a\"b\\ HTTP/1.1"#, Method::Patch),
         ("-", Method::Other),
         ("", Method::Other),
-        ("get / HTTP/1.1", Method::Other),
+        ("get / HTTP/1.1", Method::Get),
         ("PROPFIND / HTTP/1.1", Method::Other),
         (r"\x16\x03\x01\x02", Method::Other),
         (" POST /", Method::Other),
