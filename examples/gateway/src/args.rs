@@ -8,6 +8,7 @@ pub use self::store::StoreArgs;
 
 use crate::error::StartError;
 use crate::listener::{ConnectionLimits, InFlightLimits, Pace};
+use crate::memory;
 use crate::settings::{AdminSettings, Settings, TableSize};
 use crate::state::StateSettings;
 use crate::tls::TlsFiles;
@@ -36,8 +37,12 @@ pub struct Args {
     pub tls_key: Option<PathBuf>,
 
     /// Connections that are open at once; those that idle make room for new ones, then those that are slow
-    #[arg(long, value_name = "NUMBER", default_value_t = 4_096, value_parser = number(1, 1 << 20))]
+    #[arg(long, value_name = "NUMBER", default_value_t = 1_024, value_parser = number(1, 1 << 20))]
     pub max_connections: u32,
+
+    /// Refuse to start if the flags can take more than this; by default the limit of the control group
+    #[arg(long, value_name = "BYTES[K|M|G]", value_parser = memory::bytes)]
+    pub memory: Option<u64>,
 
     /// Bytes of a request's line and headers; above that the answer is 431
     #[arg(long, value_name = "BYTES", default_value_t = 16_384, value_parser = number(1_024, 1 << 20))]
@@ -175,6 +180,7 @@ impl Args {
             listen: self.listen.clone(),
             tls: self.tls(),
             connections: self.connections(),
+            memory: self.memory,
             admin: self.admin.clone().map(|listen| AdminSettings {
                 listen,
                 hosts: self.admin_host.clone(),

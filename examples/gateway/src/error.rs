@@ -1,5 +1,6 @@
 //! Why the gateway did not start, or did not end well.
 
+use crate::memory::{self, Memory, MemoryLimit};
 use limiter_host::config::{ConfigError, ReloadError};
 use limiter_host::core::RegisterError;
 use limiter_host::core::clock::ClockError;
@@ -16,6 +17,13 @@ pub enum StartError {
         address: String,
         /// The system's word.
         error: io::Error,
+    },
+    /// The flags can take more memory than there is.
+    Memory {
+        /// What they can take.
+        needed: Memory,
+        /// What there is.
+        limit: MemoryLimit,
     },
     /// The upstream is not `http://HOST[:PORT][/PATH]`.
     Upstream,
@@ -67,6 +75,7 @@ impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Listen { address, error } => write!(f, "cannot listen on {address}: {error}"),
+            Self::Memory { needed, limit } => f.write_str(&memory::unfit(needed, limit)),
             Self::Upstream => f.write_str("--upstream must be http://HOST[:PORT][/PATH]"),
             Self::Config(error) => error.fmt(f),
             Self::Tls { file, what } => write!(f, "{file}: {what}"),

@@ -26,6 +26,8 @@ mod faults;
 mod follow;
 pub mod limits;
 pub mod listener;
+pub mod memory;
+pub mod open_files;
 pub mod proxy;
 mod screen;
 pub mod server;

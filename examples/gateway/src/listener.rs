@@ -28,6 +28,7 @@ use self::in_flight::InFlight;
 use self::patience::Paced;
 use self::slots::{Slot, Slots};
 use crate::error::StartError;
+use crate::memory::SOCKET_BYTES;
 use crate::tls::Tls;
 use bytes::Bytes;
 use http_body::Body;
@@ -71,9 +72,19 @@ pub struct ConnectionLimits {
 }
 
 impl ConnectionLimits {
+    /// Bytes that are read ahead of a connection, and about as many that are written behind: a head must
+    /// fit.
+    pub(crate) const fn buffer_bytes(&self) -> usize {
+        if self.head_bytes < LEAST_BUFFER {
+            LEAST_BUFFER
+        } else {
+            self.head_bytes
+        }
+    }
+
     /// What is granted unless told otherwise.
     pub const DEFAULT: Self = Self {
-        connections: 4_096,
+        connections: 1_024,
         head_within: Duration::from_secs(10),
         head_bytes: 16 * 1024,
         body_bytes: 64 << 20,
@@ -82,7 +93,7 @@ impl ConnectionLimits {
             bytes_per_s: 1_024,
             whole: Duration::from_secs(600),
         },
-        in_flight: InFlightLimits::of(4_096),
+        in_flight: InFlightLimits::of(1_024),
     };
 }
 
@@ -183,7 +194,7 @@ impl Listener {
                 tokio::spawn(connection::serve(stream, peer, terms, service));
                 continue;
             };
-            let handshake = tls.acceptor().accept(stream);
+            let handshake = tls.accept(stream);
             tokio::spawn(async move {
                 let handshake = tokio::time::timeout(terms.limits.head_within, handshake);
                 let stream = tokio::select! {
@@ -258,6 +269,9 @@ async fn listen(address: &str) -> io::Result<TcpListener> {
             // A restart need not wait for the last connections to be forgotten.
             #[cfg(unix)]
             socket.set_reuseaddr(true)?;
+            // Those that are accepted have the same.
+            socket.set_recv_buffer_size(SOCKET_BYTES)?;
+            socket.set_send_buffer_size(SOCKET_BYTES)?;
             socket.bind(address)?;
             socket.listen(BACKLOG)
         })();
@@ -274,4 +288,6 @@ async fn listen(address: &str) -> io::Result<TcpListener> {
 const BACKLOG: u32 = 4_096;
 /// Requests that are under way at the end have this long to finish.
 const FINISH_WITHIN: Duration = Duration::from_secs(10);
+/// The least that hyper reads into.
+const LEAST_BUFFER: usize = 8 * 1024;
 const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(50);

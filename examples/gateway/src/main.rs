@@ -42,6 +42,9 @@ async fn serve(args: &Args) -> Result<Result<(), EndError>, StartError> {
     // Heard from here on, so that whoever reads the welcome may end the gateway at once.
     let end = end_signal().map_err(StartError::Signals)?;
     hear_reloads(gateway.reload()).map_err(StartError::Signals)?;
+    if let Some(warning) = gateway::open_files::warning(&settings) {
+        eprintln!("gateway: {warning}");
+    }
     print!("{}", gateway::welcome(&settings, &gateway));
     Ok(gateway.serve(end).await)
 }

@@ -6,6 +6,7 @@ use crate::error::{EndError, StartError};
 use crate::faults::Faults;
 use crate::limits::Limits;
 use crate::listener::{ConnectionLimits, FindToken, InFlightLimits, Listener};
+use crate::memory::{Memory, MemoryLimit};
 use crate::proxy::Proxy;
 use crate::screen::Screen;
 use crate::settings::Settings;
@@ -37,6 +38,7 @@ impl Gateway {
     ///
     /// [`StartError`]; nothing listens then.
     pub async fn bind(settings: &Settings, clock: SharedClock) -> Result<Self, StartError> {
+        Memory::of(settings).fit(&MemoryLimit::of(settings))?;
         let limits = Limits::start(settings, settings.guard(clock))?;
         #[cfg(feature = "redis")]
         let limits = limits.share(settings).await?;

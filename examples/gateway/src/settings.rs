@@ -18,6 +18,8 @@ pub struct Settings {
     pub tls: Option<TlsFiles>,
     /// What clients are granted there.
     pub connections: ConnectionLimits,
+    /// Bytes that all of it may take, `None` for what the system allows.
+    pub memory: Option<u64>,
     /// What operators get, `None` for nothing.
     pub admin: Option<AdminSettings>,
     /// Where admitted requests go; without it the gateway answers by itself.
@@ -51,6 +53,7 @@ impl Default for Settings {
             listen: "127.0.0.1:8080".to_owned(),
             tls: None,
             connections: ConnectionLimits::default(),
+            memory: None,
             admin: None,
             upstream: None,
             upstream_timeout: Duration::from_secs(30),

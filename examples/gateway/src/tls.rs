@@ -4,11 +4,12 @@ use crate::error::StartError;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
-use tokio_rustls::TlsAcceptor;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::{Error as PemError, PemObject as _};
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::{Error as RustlsError, ServerConfig};
+use tokio_rustls::{Accept, TlsAcceptor};
 
 /// The files of a server's identity, in PEM.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,11 +54,11 @@ impl Tls {
         Ok(())
     }
 
-    pub(crate) fn acceptor(&self) -> TlsAcceptor {
-        self.acceptor
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+    /// Begins a handshake. What is encrypted and not sent yet is bounded by [`TLS_BYTES`].
+    pub(crate) fn accept<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S) -> Accept<S> {
+        let acceptor = self.acceptor.read();
+        let acceptor = acceptor.unwrap_or_else(PoisonError::into_inner).clone();
+        acceptor.accept_with(stream, |session| session.set_buffer_limit(Some(TLS_BYTES)))
     }
 }
 
@@ -116,6 +117,9 @@ fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor, StartError> {
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
+
+/// One record.
+const TLS_BYTES: usize = 16 * 1024;
 
 /// What is wrong with a file; nothing of a key shows.
 fn pem(error: PemError, wanted: &str) -> String {

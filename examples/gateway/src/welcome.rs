@@ -1,5 +1,6 @@
 //! What a person reads when the gateway has started.
 
+use crate::memory::{Memory, MemoryLimit};
 use crate::server::Gateway;
 use crate::settings::Settings;
 use std::fmt::Write as _;
@@ -22,6 +23,8 @@ pub fn welcome(settings: &Settings, gateway: &Gateway) -> String {
         Some(upstream) => format!("gateway: listening on {url}, forwarding to {upstream}\n"),
         None => format!("gateway: listening on {url}, answering by itself\n"),
     };
+    let (memory, limit) = (Memory::of(settings), MemoryLimit::of(settings));
+    text += &format!("gateway: memory {memory}; {limit}\n");
     let origins = &settings.policy.origins;
     if origins.iter().next().is_some() {
         // OK because writing to a String does not fail.

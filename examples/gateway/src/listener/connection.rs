@@ -83,7 +83,10 @@ pub(super) async fn serve<S, B>(
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head_within)
         .max_header_size(limits.head_bytes)
-        .max_buf_size(limits.head_bytes.max(BUFFER_BYTES))
+        .max_buf_size(limits.buffer_bytes())
+        // What is to be sent is copied into one buffer of bounded size. In a list of parts each of them would keep
+        // the whole buffer that it was read into.
+        .writev(false)
         .serve_connection(TokioIo::new(stream), answer);
     let mut connection = pin!(watcher.watch(connection));
     tokio::select! {
@@ -149,8 +152,6 @@ impl<B: Body + Unpin> Body for Working<B> {
     }
 }
 
-/// What a connection may buffer; a larger head is given as much as it needs.
-const BUFFER_BYTES: usize = 64 * 1024;
 /// Answered to a body that is too long, before or after that shows.
 pub(crate) const TOO_LONG_BODY: &str =
     r#"{"success":false,"error":"request body too large","errorCode":413}"#;

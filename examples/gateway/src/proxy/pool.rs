@@ -7,6 +7,7 @@
 //! method is idempotent, and nothing of its body was read.
 
 use super::body::HeldBody;
+use crate::memory::{SOCKET_BYTES, UPSTREAM_BYTES};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::http::HeaderMap;
@@ -65,6 +66,9 @@ impl Pool {
     pub(super) fn new(server: Uri, idle_for: Duration) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
+        let socket_bytes = usize::try_from(SOCKET_BYTES).ok();
+        connector.set_recv_buffer_size(socket_bytes);
+        connector.set_send_buffer_size(socket_bytes);
         Self {
             server,
             connector,
@@ -107,7 +111,9 @@ impl Pool {
         let mut connector = self.connector.clone();
         poll_fn(|context| connector.poll_ready(context)).await?;
         let stream = connector.call(self.server.clone()).await?;
-        let builder = http1::Builder::new().max_buf_size(BUFFER_BYTES).clone();
+        let mut builder = http1::Builder::new();
+        // What is to be sent is copied into one buffer of bounded size.
+        builder.max_buf_size(UPSTREAM_BYTES).writev(false);
         let (sender, connection) = builder.handshake(stream).await?;
         // Its error is that of the request, if there is one.
         tokio::spawn(async move { drop(connection.await) });
@@ -257,8 +263,6 @@ fn closed(error: &hyper::Error) -> bool {
 
 /// Connections that are kept while nothing uses them.
 const MAX_IDLE: usize = 64;
-/// What a connection to the upstream may buffer; a longer head of an answer is garbage.
-const BUFFER_BYTES: usize = 64 * 1024;
 
 #[cfg(test)]
 mod tests {

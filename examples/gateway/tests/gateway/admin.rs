@@ -102,7 +102,7 @@ async fn tells_counts_tokens_and_health_and_no_credential() {
         status["table"]["tokens"],
         json!({ "used": 10, "most": 1_024 })
     );
-    assert_eq!(status["connections"]["most"], 4_096);
+    assert_eq!(status["connections"]["most"], 1_024);
     assert_eq!(status["policy"]["daily_limit"], 10_000);
 }
 
@@ -232,7 +232,7 @@ async fn tells_prometheus_what_each_metric_is_and_no_credential() {
         "limiter_decision_seconds_count 121",
         "limiter_blocked_tokens 1",
         r#"limiter_table_occupied{table="tokens"} 10"#,
-        "gateway_connections_limit 4096",
+        "gateway_connections_limit 1024",
         "gateway_config_refused 0",
     ] {
         assert!(

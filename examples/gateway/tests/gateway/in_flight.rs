@@ -235,3 +235,81 @@ async fn answers_408_to_a_body_that_keeps_the_rate_and_does_not_end_in_time() {
     let after = start.elapsed().as_secs();
     assert!((60..=62).contains(&after), "{after}");
 }
+
+mod attack {
+    use super::*;
+    use crate::program::{Program, file};
+    use tokio::task::JoinSet;
+
+    /// Puts 600 dripping bodies on 512 connections, and asks meanwhile as another client.
+    async fn besiege(path: &str, flags: &[&str]) {
+        let (settings, mut said) = upstream().await;
+        tokio::spawn(async move { while said.recv().await.is_some() {} });
+        let upstream = settings.upstream.unwrap().to_string();
+        let config = "window = '2s'\nplans.any = { api_token = 1, access_token = 1 }\n\
+                      origins.webhook = ['/webhooks/']\n\
+                      [[tokens]]\ntoken = 'one'\nuser = 'u'\nlimit = 1000000\n\
+                      [[tokens]]\ntoken = 'two'\nuser = 'v'\nlimit = 1000000\n";
+        let config = file("besieged.toml", config);
+        let own = ["--listen", "127.0.0.1:0", "--upstream", &upstream];
+        let most = ["--config", &config, "--max-connections", "512"];
+        let program = Program::start(&[&own[..], &most, flags].concat());
+        let address: SocketAddr = program.address().parse().unwrap();
+        let connect = async move |from: [u8; 4]| {
+            let socket = TcpSocket::new_v4()?;
+            socket.bind(SocketAddr::from((Ipv4Addr::from(from), 0)))?;
+            socket.connect(address).await
+        };
+        let mut attackers = JoinSet::new();
+        for _ in 0..600 {
+            let head = format!(
+                "POST {path} HTTP/1.1\r\nhost: h\r\nx-api-token: one\r\ncontent-length: 60000000\r\n\r\n"
+            );
+            attackers.spawn(async move {
+                // It comes again whenever it is refused or closed.
+                loop {
+                    if let Ok(mut stream) = connect(ONE).await
+                        && stream.write_all(head.as_bytes()).await.is_ok()
+                    {
+                        drip(stream).await;
+                    }
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            });
+        }
+        for _ in 0..20 {
+            let asking = async {
+                let mut stream = connect(TWO).await.unwrap();
+                let request =
+                    "GET /v1 HTTP/1.1\r\nhost: h\r\nx-api-token: two\r\nconnection: close\r\n\r\n";
+                stream.write_all(request.as_bytes()).await.unwrap();
+                let mut answer = String::new();
+                stream.read_to_string(&mut answer).await.unwrap();
+                answer
+            };
+            let answer = tokio::time::timeout(Duration::from_secs(20), asking).await;
+            let answer = answer.expect("the honest client waits");
+            assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        attackers.shutdown().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    #[ignore = "an attack: minutes"]
+    async fn a_token_that_drips_bodies_on_all_connections_leaves_another_served() {
+        besiege("/v1", &[]).await;
+        // Also where its share is all there is.
+        besiege(
+            "/v1",
+            &["--max-per-token", "512", "--max-per-address", "512"],
+        )
+        .await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    #[ignore = "an attack: minutes"]
+    async fn bodies_dripped_without_a_token_below_an_exempt_path_leave_a_token_served() {
+        besiege("/webhooks/1", &[]).await;
+    }
+}

@@ -15,6 +15,7 @@ mod in_flight;
 mod keep_alive;
 mod limits;
 mod load;
+mod memory;
 mod program;
 mod reload;
 mod rig;

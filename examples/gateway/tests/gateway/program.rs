@@ -98,10 +98,20 @@ impl Program {
         self.child.wait().unwrap().code()
     }
 
-    /// Memory that it holds at this moment, in KiB; `None` where the system does not tell.
+    /// Memory that it holds at this moment, in KiB; `None` where the system does not report it.
     pub(crate) fn resident_kib(&self) -> Option<u64> {
+        self.memory_kib("VmRSS:")
+    }
+
+    /// The most memory that it has held.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn peak_kib(&self) -> u64 {
+        self.memory_kib("VmHWM:").unwrap()
+    }
+
+    fn memory_kib(&self, field: &str) -> Option<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
-        let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
+        let line = status.lines().find(|line| line.starts_with(field))?;
         line.split_whitespace().nth(1)?.parse().ok()
     }
 }
