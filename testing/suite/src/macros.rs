@@ -14,6 +14,7 @@ macro_rules! suite {
     (roomy: $roomy:ty, small: $small:ty) => {
         $crate::suite!(roomy: $roomy, when: true);
         $crate::suite!(@rules $small, true, table: [
+            t2_receipts_of_a_count_that_saturated_give_the_rows_next_user_nothing
             t1_the_capacity_is_fixed
             t2_an_open_window_keeps_its_row_until_it_ends
             t2_a_running_offence_period_keeps_its_row_until_it_ends
@@ -22,7 +23,6 @@ macro_rules! suite {
             t2_a_revoked_row_goes_when_its_window_has_ended_pinned_or_not
             t2_a_user_row_stays_while_something_is_used_this_accounting_day
             t2_a_user_row_stays_while_it_has_strikes
-            t2_receipts_of_a_count_that_saturated_give_the_rows_next_user_nothing
             t2_a_user_row_stays_while_a_token_refers_to_it
             t2_users_with_idle_tokens_do_not_lock_newcomers_out
             t2_one_token_in_use_keeps_its_user_and_the_other_tokens
