@@ -63,7 +63,8 @@ fn what_a_refused_write_gives_back_goes_to_no_newer_window() {
         let (a, b) = race(&limiter, |l| write(l, 1, at(1)), |l| write(l, 2, at(1)));
         assert!(reader.join().expect("it does not panic").is_admitted());
         assert_eq!(admitted(&[&a, &b]), 1);
-        let into_newer = a.is_admitted() && a.quota().is_some_and(|quota| quota.reset_ms == 3_999);
+        // A write that is decided after the read is an outlier, and then decided at 2 000 (M3).
+        let into_newer = a.is_admitted() && a.quota().is_some_and(|quota| quota.reset_ms > 1_999);
         let spent = 1 + u32::from(into_newer);
         assert_eq!(left(&limiter, 1, at(2_000)).0, 3 - spent);
     });
