@@ -60,7 +60,6 @@ impl HashKey {
         self.hash(Domain::Check, b"limiter-core: which key made this image?")
     }
 
-    #[inline]
     fn hash(&self, domain: Domain, bytes: &[u8]) -> u64 {
         let mut hasher = SipHash::<1, 3>::new(self.k0, self.k1);
         hasher.v1 ^= domain.tag();
