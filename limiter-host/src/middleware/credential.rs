@@ -25,14 +25,17 @@ impl Error for ConflictingCredentials {}
 /// Finds the credential of a request; an empty one is none.
 ///
 /// The query parameter is percent-decoded, its name too; `+` stands for itself, since credentials
-/// in base64 have it and none has a space. The scheme `Bearer` may be written in any case; other
+/// in base64 have it and none has a space. Parameters end with `&`. Some servers end them with `;`
+/// too: a parameter `api_token` with a `;` in it or before it is a conflict, for they would read
+/// another credential, or one where there is none. The scheme `Bearer` may be written in any case; other
 /// schemes are not looked at.
 ///
 /// Does not allocate, unless the query parameter holds a `%`.
 ///
 /// # Errors
 ///
-/// [`ConflictingCredentials`] when two differ, be they in one place or in two.
+/// [`ConflictingCredentials`] when two differ, be they in one place, in two, or in two readings of the
+/// query.
 ///
 /// ```
 /// use limiter_host::middleware::{Head, credential};
@@ -77,6 +80,7 @@ fn with_query<'a>(
 ) -> Result<Option<Cow<'a, [u8]>>, ConflictingCredentials> {
     let mut found = in_headers.map(Cow::Borrowed);
     for shown in api_tokens(query) {
+        let shown = shown?;
         match &found {
             _ if shown.is_empty() => {}
             None => found = Some(shown),
@@ -97,12 +101,23 @@ fn bearer_token(value: &[u8]) -> Option<&[u8]> {
     }
 }
 
-/// The values of all parameters `api_token`.
-fn api_tokens(query: &str) -> impl Iterator<Item = Cow<'_, [u8]>> {
+/// The values of all parameters `api_token`; a conflict for one that only some servers find, or find
+/// with another value, since they take a semicolon for the end of a parameter too.
+fn api_tokens(query: &str) -> impl Iterator<Item = Result<Cow<'_, [u8]>, ConflictingCredentials>> {
     query.split('&').filter_map(|parameter| {
-        let (name, value) = parameter.split_once('=')?;
-        (*percent_decoded(name) == *PARAMETER).then(|| percent_decoded(value))
+        if parameter.contains(';') {
+            let mut parts = parameter.split(';');
+            let is_shown = parts.any(|part| api_token(part).is_some());
+            return is_shown.then_some(Err(ConflictingCredentials));
+        }
+        api_token(parameter).map(Ok)
     })
+}
+
+/// The value of a parameter, if its name is `api_token`.
+fn api_token(parameter: &str) -> Option<Cow<'_, [u8]>> {
+    let (name, value) = parameter.split_once('=')?;
+    (*percent_decoded(name) == *PARAMETER).then(|| percent_decoded(value))
 }
 
 /// The bytes that a text means; a `%` that no two hexadecimal digits follow stands for itself.
@@ -223,6 +238,28 @@ mod tests {
         assert_eq!(shown("/", &twice), conflict);
         let both = [("x-api-token", "a"), ("authorization", "Bearer b")];
         assert_eq!(shown("/", &both), conflict);
+    }
+
+    #[test]
+    fn takes_a_parameter_that_a_semicolon_ends_for_a_conflict() {
+        let conflict = Err(ConflictingCredentials);
+        let header = [("x-api-token", "a")];
+        for query in [
+            "x=1;api_token=b",
+            "x=1;api_token=a",
+            "api_token=a;x=1",
+            "api_token=a;api_token=b",
+            "x=1;api%5Ftoken=b",
+            "y&x=1;z;api_token=b&w",
+            "api_token=;x",
+        ] {
+            assert_eq!(shown(&format!("/?{query}"), &header), conflict, "{query}");
+            assert_eq!(shown(&format!("/?{query}"), &[]), conflict, "{query}");
+        }
+        // It may stand elsewhere, and be escaped.
+        assert_eq!(shown("/?x=1;y=2&api_token=a", &header), one("a"));
+        assert_eq!(shown("/?x=1;my_api_token=b", &header), one("a"));
+        assert_eq!(shown("/?api_token=a%3Bb", &[]), one("a;b"));
     }
 
     #[test]
