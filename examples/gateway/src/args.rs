@@ -104,6 +104,10 @@ pub struct Args {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["policy", "tokens", "table"])]
     pub config: Option<PathBuf>,
 
+    /// Take a change of --config that lists no token for what it says, and revoke all tokens
+    #[arg(long, requires = "config")]
+    pub allow_empty: bool,
+
     /// The limits, as TOML; without it those of the preset pipedrive
     #[arg(long, value_name = "FILE")]
     pub policy: Option<PathBuf>,
@@ -191,6 +195,7 @@ impl Args {
             policy,
             tokens,
             config: None,
+            allow_empty: self.allow_empty,
             table: self.table,
             state: self.state(),
             utc_max_step: self

@@ -80,7 +80,8 @@ impl Limits {
                 let limiter = Arc::clone(&limits.limiter);
                 let (key, clock) = (limits.key.clone(), limits.clock.clone());
                 let live = LiveConfig::start(path, config.clone(), limiter, key, clock)
-                    .map_err(StartError::Reload)?;
+                    .map_err(StartError::Reload)?
+                    .allow_empty(settings.allow_empty);
                 limits.follow(path, live, || true);
             }
         }
@@ -118,7 +119,9 @@ impl Limits {
                     LiveConfig::start(&file, config, Arc::new(blocking), key, clock)
                 });
                 let live = match start.await {
-                    Ok(live) => live.map_err(StartError::Reload)?,
+                    Ok(live) => live
+                        .map_err(StartError::Reload)?
+                        .allow_empty(settings.allow_empty),
                     Err(panic) => std::panic::resume_unwind(panic.into_panic()),
                 };
                 let store = limiter.clone();

@@ -31,6 +31,8 @@ pub struct Settings {
     pub upstream_idle: Duration,
     /// A file that is followed, and what it says at the start. The next three are its word then.
     pub config: Option<(PathBuf, Config)>,
+    /// Whether a changed file without tokens revokes them all; else it is refused.
+    pub allow_empty: bool,
     /// The limits, and where requests come from.
     pub policy: PolicyFile,
     /// Who is known; `None` for the demo's tokens.
@@ -59,6 +61,7 @@ impl Default for Settings {
             upstream_timeout: Duration::from_secs(30),
             upstream_idle: Duration::from_secs(4),
             config: None,
+            allow_empty: false,
             policy: PolicyFile::default(),
             tokens: None,
             table: None,

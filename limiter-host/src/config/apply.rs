@@ -23,6 +23,11 @@ pub(super) struct Applied {
 }
 
 impl Applied {
+    /// The number of tokens.
+    pub(super) fn tokens(&self) -> usize {
+        self.tokens.len()
+    }
+
     /// A policy, and no tokens yet.
     pub(super) fn nothing(limits: &PolicyFile) -> Self {
         Self {

@@ -58,6 +58,7 @@ pub struct LiveConfig<D> {
     apply: Apply<D>,
     applied: Applied,
     table: Option<TableRows>,
+    allows_empty: bool,
     origins: LiveOrigins,
     /// The file's stamp when it was last read, and when it was last looked at.
     read: Option<Stamp>,
@@ -93,6 +94,7 @@ impl<D: Manage> LiveConfig<D> {
             apply,
             applied,
             table: config.table,
+            allows_empty: false,
             origins,
             read: None,
             seen: None,
@@ -125,6 +127,12 @@ impl<D: Manage> LiveConfig<D> {
         #[cfg(feature = "tracing")]
         let _span = tracing::info_span!("reload", file = self.apply.file).entered();
         let Whole { config, builder } = Whole::read(&self.path, &self.applied.limits.plans)?;
+        let tokens = self.applied.tokens();
+        let is_empty = config.tokens.as_ref().is_none_or(Vec::is_empty);
+        if is_empty && tokens > 0 && !self.allows_empty {
+            let file = self.apply.file.clone();
+            return Err(ReloadError::Empty { file, tokens });
+        }
         let mut changes = self.apply.all(&mut self.applied, &config, builder)?;
         changes.table = config.table != self.table;
         Ok(Changes {
@@ -137,6 +145,14 @@ impl<D: Manage> LiveConfig<D> {
     #[must_use]
     pub fn origins(&self) -> LiveOrigins {
         self.origins.clone()
+    }
+
+    /// Takes a file without tokens for what it says, and revokes them all; by default such a file is
+    /// refused, for it is more often one that was cut short.
+    #[must_use]
+    pub const fn allow_empty(mut self, allows_empty: bool) -> Self {
+        self.allows_empty = allows_empty;
+        self
     }
 
     /// The limiter.
@@ -285,6 +301,13 @@ impl fmt::Display for Changes {
 pub enum ReloadError {
     /// It could not be read, or says something wrong.
     Config(ConfigError),
+    /// It lists no token, and would revoke all that the file before it listed.
+    Empty {
+        /// Its name.
+        file: String,
+        /// How many tokens there are.
+        tokens: usize,
+    },
     /// The tables have no room for its tokens.
     TableFull {
         /// Its name.
@@ -326,6 +349,9 @@ impl fmt::Display for ReloadError {
                 }
             }
             Self::Config(error) => error.fmt(f),
+            Self::Empty { file, tokens } => {
+                write!(f, "{file}: lists no token, and would revoke all {tokens}")
+            }
             Self::TableFull { file, tokens } => {
                 write!(f, "{file}: the tables have no room for its {tokens} tokens")
             }

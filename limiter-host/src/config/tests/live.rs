@@ -117,6 +117,25 @@ fn keeps_what_is_used<D: Manage>(limiter: impl FnOnce(Policy) -> D) {
 }
 
 #[test]
+fn a_file_without_tokens_revokes_all_only_if_that_is_allowed() {
+    let limiter = |policy| Concurrent::new(policy, 8, 8);
+    let file = File::new(&format!("{PRESET}{}", tokens(&[("a", "u", "advanced")])));
+    let mut live = start(&file, limiter);
+    for empty in [PRESET.to_owned(), format!("{PRESET}tokens = []\n")] {
+        file.write(&empty);
+        let error = live.reload().unwrap_err().to_string();
+        assert!(
+            error.ends_with("lists no token, and would revoke all 1"),
+            "{error}"
+        );
+        assert!(post(&live, "a").is_ok());
+    }
+    let mut live = live.allow_empty(true);
+    assert_eq!(live.reload().unwrap().revoked, 1);
+    assert_eq!(post(&live, "a"), Err(Reason::Unauthenticated));
+}
+
+#[test]
 fn plans_go_on_by_name_in_whatever_order() {
     let plan = |name: &str, limit: u32| {
         format!("[plans.{name}]\napi_token = {limit}\naccess_token = {limit}\n")
@@ -242,7 +261,7 @@ fn tokens_that_have_no_room_change_nothing() {
 #[test]
 fn a_look_reads_a_changed_file_once_it_is_at_rest() {
     let file = File::new(&format!("{PRESET}{}", tokens(&[("a", "u", "advanced")])));
-    let mut live = start(&file, small);
+    let mut live = start(&file, small).allow_empty(true);
     for _ in 0..3 {
         assert!(live.look().is_none());
     }
