@@ -1,6 +1,7 @@
 -- One decision (SPEC 3, O3 to O7), or a look at what it would be made from (P1).
 --
--- KEYS  the token's record, the calendar's record and, if the request counts daily (D1), the user's
+-- KEYS  the token's record, the calendar's record and, if the request counts daily (D1), the user's; last,
+--       with permits or offences that must not be taken in twice, one that this question alone has
 -- ARGV  the request and the policy, packed; then what is rare: a moment to decide at and permits ahead
 --       of need; then offences that another counted. `packed.rs` has the other end
 --
@@ -13,7 +14,7 @@ local call, pack, unpack, byte = redis.call, struct.pack, struct.unpack, string.
 local flags, limit, cost, window_ms, daily_limit, daily_mode, tolerated, forgiven_after, block_offences,
   block_within, block_duration, extend_on_hit, utc_floor = unpack('>BI4I4I4I4BBI2I4I4I4BI5', ARGV[1])
 local peeks, offends, injected, fenced = flags % 2 == 1, flags % 4 >= 2, flags % 8 >= 4, flags % 16 >= 8
-local immune, takes = flags % 32 >= 16, flags >= 32
+local immune, takes = flags % 32 >= 16, flags % 64 >= 32
 local ADMITTED, WINDOW, DAILY, COST_EXCEEDS_LIMIT, BLOCKED, LOOKED, UNREADABLE, WAIT = 0, 1, 2, 3, 4, 5, 6, 7
 local TOKEN, USER, CALENDAR, ANSWER = '>BBI6I3I6I3I6', '>BI4I4BI3I6', '>BBI6I6I4I4I6I6I6I6', '>I6I5BI4I4I6BBB'
 local TOKEN_BYTES, USER_BYTES, CALENDAR_BYTES = 26, 19, 46
@@ -35,7 +36,8 @@ if not injected then
 end
 if utc < utc_floor then utc = UNKNOWN_UTC end
 
-local counts_daily = KEYS[3] ~= nil
+local once = flags >= 64 and KEYS[#KEYS]
+local counts_daily = #KEYS == (once and 4 or 3)
 local found = counts_daily and call('MGET', KEYS[1], KEYS[2], KEYS[3]) or call('MGET', KEYS[1], KEYS[2])
 local token, calendar, user = found[1] or '', found[2] or '', found[3] or ''
 
@@ -155,7 +157,11 @@ if block_offences > 0 and (ARGV[3] or used + cost > limit or day_used + cost > d
 end
 
 -- What an instance held ahead, or refused by itself, comes first: the decision is made on what
--- is left after that.
+-- is left after that. A question may come twice if a connection broke; its second charge is on the
+-- safe side, but what it brings counts once.
+local is_new = once and call('SET', once, '', 'NX', 'PX', 10000)
+if not is_new then back_window, back_day = 0, 0 end
+
 if back_window > 0 and open == 1 and start == back_start and born == back_born then
   used = math.max(0, used - back_window)
   token = pack(TOKEN, VERSION, open + 2 * blocked, start, used, mark, offences, token_ends)
@@ -164,7 +170,7 @@ if back_day > 0 and user ~= '' and day_refills == back_refills and born == back_
   day_used = math.max(0, day_used - back_day)
   user = pack(USER, VERSION, day_refills, day_used, strikes, last_strike, user_ends)
 end
-if ARGV[3] and block_offences > 0 then
+if ARGV[3] and is_new and block_offences > 0 then
   local count, age, blocked_then, mark_then, offences_then, blocked_now, mark_now, offences_now =
     unpack('>I4I4BI6I3BI6I3', ARGV[3])
   if blocked == blocked_then and mark == mark_then and offences == offences_then then

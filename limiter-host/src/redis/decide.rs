@@ -138,7 +138,8 @@ impl Inner {
     }
 
     /// Asks the script: once more, on a new connection, if the current one is closed. If it was
-    /// closed after the request was sent, the request may be charged twice.
+    /// closed after the request was sent, the request may be charged twice; permits and offences that
+    /// it takes along count once.
     async fn send(&self, question: &Question, case: &Case) -> Result<Value, StoreError> {
         let mut shared = self.link.shared().ok_or(StoreError::NotConnected)?;
         self.figures.round_trips.fetch_add(1, Ordering::Relaxed);
@@ -174,6 +175,7 @@ impl Inner {
             pending: ahead.pending,
         };
         Question {
+            once: ask.takes_along().then(|| case.entry.keys.once()),
             ask: ask.pack(&case.packed_policy),
             more: ask.pack_more(),
             pending: ahead.pending.as_ref().map(Pending::pack),
@@ -200,6 +202,8 @@ impl Inner {
 pub(super) struct Question {
     ask: Vec<u8>,
     more: Option<Vec<u8>>,
+    /// A key that no other question has, if the store must know this one again.
+    once: Option<String>,
     pending: Option<Vec<u8>>,
 }
 
@@ -225,7 +229,9 @@ impl Question {
     fn with(&self, case: &Case, make: impl Fn(&[&str], &[&[u8]]) -> Cmd) -> Cmd {
         let keys = &case.entry.keys;
         let keys: [&str; 3] = [&keys.token, &keys.calendar, &keys.user];
-        let keys = &keys[..if case.daily { 3 } else { 2 }];
+        let mut keys = keys[..if case.daily { 3 } else { 2 }].to_vec();
+        keys.extend(self.once.as_deref());
+        let keys = &keys[..];
         match (&self.more, &self.pending) {
             (None, _) => make(keys, &[&self.ask]),
             (Some(more), None) => make(keys, &[&self.ask, more]),

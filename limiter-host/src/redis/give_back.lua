@@ -2,7 +2,8 @@
 -- of refills (P2). Answers how many went back. Whether the window is still open is for the caller to
 -- know; what goes back to one that has ended goes with it.
 --
--- KEYS  the token's or the user's record, and the calendar's
+-- KEYS  the token's or the user's record, the calendar's, and one that this question alone has, for it
+--       may come twice if a connection broke
 -- ARGV  packed: 1 for a day, else 0; the start or the refills, the cost; when the calendar was born with
 --       which they were taken, 0 for any
 local VERSION = 3
@@ -11,6 +12,7 @@ local record, calendar = redis.call('GET', KEYS[1]), redis.call('GET', KEYS[2])
 if not record or not calendar or string.byte(calendar) ~= VERSION or string.byte(record) ~= VERSION then return 0 end
 local _, _, _, _, _, refills_now, born = struct.unpack('>BBI6I6I4I4I6', calendar)
 if born_then ~= 0 and born_then ~= born then return 0 end
+if not redis.call('SET', KEYS[3], '', 'NX', 'PX', 10000) then return 0 end
 if of_day == 0 then
   local version, state, start, used, abuse_mark, offences, ends = struct.unpack('>BBI6I3I6I3I6', record)
   if state % 2 == 0 or start ~= mark then return 0 end

@@ -160,7 +160,10 @@ impl Link {
             // Another request found that there is nothing to connect to.
             None => Err(StoreError::NotConnected),
             Some(_) => {
-                let connection = self.connect().await?;
+                let connection = self.connect().await.inspect_err(|_| {
+                    // So that no other request that shared it tries in vain.
+                    self.drop_connection();
+                })?;
                 self.keep(connection.clone());
                 Ok(connection)
             }

@@ -137,6 +137,11 @@ pub(super) struct Pending {
 }
 
 impl Ask {
+    /// Returns true if something comes along that must not be taken in twice.
+    pub(super) fn takes_along(&self) -> bool {
+        self.pending.is_some() || self.back.permits != Permits::default()
+    }
+
     /// What every request has, and the policy.
     pub(super) fn pack(&self, packed_policy: &[u8]) -> Vec<u8> {
         let mut flags = 0_u8;
@@ -147,6 +152,7 @@ impl Ask {
             (self.fenced, FENCED),
             (self.immune, IMMUNE),
             (self.take, TAKES),
+            (self.takes_along(), ONCE),
         ] {
             flags |= if set { flag } else { 0 };
         }
@@ -296,6 +302,7 @@ const INJECTED: u8 = 4;
 const FENCED: u8 = 8;
 const IMMUNE: u8 = 16;
 const TAKES: u8 = 32;
+const ONCE: u8 = 64;
 /// The script's number for having decided nothing.
 pub(super) const LOOKED: u8 = 5;
 /// Its number for a record that it cannot read.

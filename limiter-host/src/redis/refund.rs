@@ -65,7 +65,8 @@ impl Inner {
             BackTo::Window { .. } => &keys.token,
             BackTo::Day(_) => &keys.user,
         };
-        let keys: [&str; 2] = [record, &keys.calendar];
+        let once = keys.once();
+        let keys: [&str; 3] = [record, &keys.calendar, &once];
         self.figures.round_trips.fetch_add(1, Ordering::Relaxed);
         match GIVE_BACK.run(&mut connection, &keys, &[&packed]).await? {
             Value::Int(back) => u32::try_from(back).map_err(|_| StoreError::Foreign),

@@ -11,7 +11,9 @@ use limiter_core::{
     TokenLimit, UpdateError, UserId,
 };
 use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 
 /// The keys of one token's decisions.
 #[derive(Debug, PartialEq, Eq)]
@@ -26,6 +28,17 @@ pub(super) struct Keys {
     pub(super) slot: u16,
     /// The user's day and strikes.
     pub(super) user: String,
+}
+
+impl Keys {
+    /// A key in the same slot that no other question has, of this instance or another.
+    pub(super) fn once(&self) -> String {
+        static INSTANCE: LazyLock<u64> =
+            LazyLock::new(|| RandomState::new().build_hasher().finish());
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        format!("{}:{:016x}:{number:x}", self.probe, *INSTANCE)
+    }
 }
 
 /// How keys are written. A cluster keeps the keys of one user in one slot, by the tag in braces.

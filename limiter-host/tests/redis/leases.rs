@@ -3,6 +3,11 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use std::io::{Read as _, Write as _};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use limiter_host::RedisLimiter;
 use limiter_host::redis::RedisConfig;
 use limiter_redis_servers::{Options, Server, wait_until};
@@ -160,4 +165,80 @@ async fn permits_held_ahead_that_no_request_uses_return_to_the_store() {
     let trips = statistics.round_trips;
     assert_eq!(admitted(&holder, &post("a"), 1).await, 1);
     assert_eq!(holder.store_statistics().round_trips, trips + 1);
+}
+
+/// A way to a server on which an answer can get lost.
+struct Lossy {
+    port: u16,
+    /// Set to lose the next answer, and the connection with it.
+    loses: Arc<AtomicBool>,
+}
+
+impl Lossy {
+    fn to(server: &Server) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = listener.local_addr().expect("it is bound").port();
+        let loses = Arc::new(AtomicBool::new(false));
+        let (to, flag) = (server.port(), Arc::clone(&loses));
+        std::thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                let Ok(server) = TcpStream::connect(("127.0.0.1", to)) else {
+                    return;
+                };
+                let (up, down) = (server.try_clone(), client.try_clone());
+                let (up, down) = (up.expect("a socket"), down.expect("a socket"));
+                std::thread::spawn(move || carry(client, up, &AtomicBool::new(false)));
+                let flag = Arc::clone(&flag);
+                std::thread::spawn(move || carry(server, down, &flag));
+            }
+        });
+        Self { port, loses }
+    }
+}
+
+/// Carries bytes until an end is closed or something has to be lost.
+fn carry(mut from: TcpStream, mut to: TcpStream, loses: &AtomicBool) {
+    let mut bytes = [0; 4_096];
+    while let Ok(read @ 1..) = from.read(&mut bytes) {
+        if loses.swap(false, Ordering::SeqCst) || to.write_all(&bytes[..read]).is_err() {
+            break;
+        }
+    }
+    let _ = (from.shutdown(Shutdown::Both), to.shutdown(Shutdown::Both));
+}
+
+#[test]
+fn permits_that_return_with_a_request_that_is_sent_twice_return_once() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let lossy = Lossy::to(&server);
+    let runtime = || {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_all().build().expect("a runtime")
+    };
+    // The holder's own task does not run meanwhile, so its permits end and do not return before.
+    let (still, running) = (runtime(), runtime());
+    let port = lossy.port;
+    let config = RedisConfig::from_url(&format!("redis://limiter:limiter@127.0.0.1:{port}"));
+    let config = config
+        .expect("an address")
+        .refusal_cache(Duration::ZERO)
+        .connect_timeout(crate::subject::PATIENCE)
+        .response_timeout(crate::subject::PATIENCE)
+        .lease(NonZeroU32::new(100).expect("not 0"));
+    let holder = still.block_on(limiter(policy(100, LIMIT), config));
+    let other = running.block_on(limiter(policy(100, LIMIT), leasing(&server, 1)));
+    assert_eq!(still.block_on(admitted(&holder, &get("a"), 1)), 1);
+    assert_eq!(running.block_on(admitted(&other, &get("a"), 85)), 85);
+    // An instance that holds permits ahead takes 300 ms to connect: longer than a lease.
+    drop(running.block_on(limiter(policy(100, LIMIT), leasing(&server, 2))));
+    lossy.loses.store(true, Ordering::SeqCst);
+    assert_eq!(still.block_on(admitted(&holder, &get("a"), 1)), 1);
+    assert_eq!(holder.store_statistics().outages, 0);
+    assert!(!lossy.loses.load(Ordering::SeqCst), "an answer was lost");
+    still.block_on(holder.close());
+    let rest = running.block_on(admitted(&other, &get("a"), 50));
+    // The request was charged twice, and what was held is back.
+    assert!((10..=13).contains(&rest), "{rest}");
 }
