@@ -108,6 +108,11 @@ pub struct Args {
     #[arg(long, requires = "config")]
     pub allow_empty: bool,
 
+    /// Let CORS preflight requests (OPTIONS with Origin and Access-Control-Request-Method) through to
+    /// the upstream without a token and without counting them; by default they need a token
+    #[arg(long)]
+    pub exempt_preflight: bool,
+
     /// The limits, as TOML; without it those of the preset pipedrive
     #[arg(long, value_name = "FILE")]
     pub policy: Option<PathBuf>,
@@ -196,6 +201,7 @@ impl Args {
             tokens,
             config: None,
             allow_empty: self.allow_empty,
+            exempt_preflight: self.exempt_preflight,
             table: self.table,
             state: self.state(),
             utc_max_step: self

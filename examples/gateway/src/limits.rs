@@ -33,6 +33,7 @@ pub struct Limits {
     /// Who decides: the limiter, unless there is a store or a state.
     decider: Arc<Decider>,
     pub(crate) origins: Origins,
+    exempt_preflight: bool,
     /// The file that it is kept at, if there is one.
     pub(crate) follow: Option<Follow>,
     /// The directory that it is kept in, if there is one.
@@ -70,6 +71,7 @@ impl Limits {
             clock,
             table,
             origins: Origins::Fixed(Arc::new(settings.policy.origins.clone())),
+            exempt_preflight: settings.exempt_preflight,
             follow: None,
             kept: None,
         };
@@ -217,7 +219,8 @@ impl Limits {
         let (key, clock) = (self.key.clone(), self.clock.clone());
         let origins = self.origins.clone();
         let layer = LimiterLayer::new(Arc::clone(&self.decider), key, clock)
-            .origin(move |head| origins.of(head.uri.path()));
+            .origin(move |head| origins.of(head.uri.path()))
+            .exempt_preflight(self.exempt_preflight);
         match metrics {
             Some(metrics) => layer.time_decisions(true).on_decision(metrics.hook()),
             None => layer,

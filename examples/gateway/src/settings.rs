@@ -33,6 +33,8 @@ pub struct Settings {
     pub config: Option<(PathBuf, Config)>,
     /// Whether a changed file without tokens revokes them all; else it is refused.
     pub allow_empty: bool,
+    /// `true` lets CORS preflight requests through without a token.
+    pub exempt_preflight: bool,
     /// The limits, and where requests come from.
     pub policy: PolicyFile,
     /// Who is known; `None` for the demo's tokens.
@@ -62,6 +64,7 @@ impl Default for Settings {
             upstream_idle: Duration::from_secs(4),
             config: None,
             allow_empty: false,
+            exempt_preflight: false,
             policy: PolicyFile::default(),
             tokens: None,
             table: None,

@@ -33,6 +33,9 @@ pub fn welcome(settings: &Settings, gateway: &Gateway) -> String {
             "gateway: freed of limits, by path: {origins}; no token is asked for below a webhook's"
         );
     }
+    if settings.exempt_preflight {
+        text += "gateway: CORS preflight requests pass without a token\n";
+    }
     if let Some(admin) = gateway.admin_addr() {
         text += &format!("gateway: for operators http://{admin}/");
         text += if admin.ip().is_loopback() {

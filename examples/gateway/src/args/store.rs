@@ -64,7 +64,7 @@ impl StoreArgs {
             return Ok(None);
         };
         let config = RedisConfig::from_url(url).map_err(StartError::Store)?;
-        let bytes = <[u8; 16]>::try_from(read(key)?);
+        let bytes = <[u8; 16]>::try_from(read_secret(key)?);
         let bytes = bytes.map_err(|_| wrong(key, "a key has exactly 16 bytes"))?;
         let config = self.password(self.certificates(config)?)?;
         Ok(Some(StoreSettings {
@@ -79,7 +79,7 @@ impl StoreArgs {
         let Some(file) = &self.store_password_file else {
             return Ok(config);
         };
-        let password = String::from_utf8(read(file)?);
+        let password = String::from_utf8(read_secret(file)?);
         let password = password.map_err(|_| wrong(file, "a password is text in UTF-8"))?;
         // An editor ends a file with a line break, which no password contains.
         let password = password.trim_end_matches(['\r', '\n']);
@@ -95,11 +95,28 @@ impl StoreArgs {
             config = done.map_err(|error| unusable(error, file, file))?;
         }
         if let (Some(file), Some(key)) = (&self.store_client_cert, &self.store_client_key) {
-            let done = config.client_certificate(&read(file)?, &read(key)?);
+            let done = config.client_certificate(&read(file)?, &read_secret(key)?);
             config = done.map_err(|error| unusable(error, file, key))?;
         }
         Ok(config)
     }
+}
+
+/// Reads a file that only its owner and group may read.
+fn read_secret(file: &Path) -> Result<Vec<u8>, StartError> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let metadata = fs::metadata(file).map_err(|error| wrong(file, &error.to_string()))?;
+        if metadata.permissions().mode() & 0o007 != 0 {
+            let remedy = format!(
+                "others have access to it; run: chmod o-rwx {}",
+                file.display()
+            );
+            return Err(wrong(file, &remedy));
+        }
+    }
+    read(file)
 }
 
 fn read(file: &Path) -> Result<Vec<u8>, StartError> {

@@ -152,6 +152,26 @@ async fn frees_no_path_of_a_limit_unless_told_to() {
 }
 
 #[tokio::test]
+async fn lets_a_preflight_request_through_only_if_told_to() {
+    let preflight = [
+        ("origin", "https://app.example"),
+        ("access-control-request-method", "POST"),
+    ];
+    let rig = Rig::start().await;
+    assert_eq!(
+        rig.ask("OPTIONS", "/v1/deals", &preflight).await.status,
+        401
+    );
+    let rig = Rig::start_with(Settings {
+        exempt_preflight: true,
+        ..Settings::default()
+    })
+    .await;
+    assert_eq!(rig.ask("OPTIONS", "/v1/deals", &preflight).await.status, OK);
+    assert_eq!(rig.ask("OPTIONS", "/v1/deals", &[]).await.status, 401);
+}
+
+#[tokio::test]
 async fn takes_origins_from_the_policy_file() {
     let policy = "preset = 'pipedrive'\norigins.webhook = ['/hooks/']\n";
     let rig = Rig::start_with(Settings {

@@ -153,5 +153,7 @@ pub(crate) fn file(name: &str, text: &str) -> String {
     // A run before may have left something else than a file there.
     let _ = std::fs::remove_file(&path);
     std::fs::write(&path, text).unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(&path, mode).unwrap();
     path.to_str().unwrap().to_owned()
 }

@@ -48,6 +48,18 @@ fn two_gateways_behind_one_store_share_limits_and_refuse_while_it_is_gone() {
 }
 
 #[test]
+fn a_key_that_others_can_read_is_refused_with_the_remedy() {
+    let key = file("open.key", "16 random bytes.");
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+    std::fs::set_permissions(&key, open).unwrap();
+    let flags = ["--store", "redis://127.0.0.1", "--store-key", &key];
+    let output = command(&flags).output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr.contains(&format!("chmod o-rwx {key}")), "{stderr}");
+}
+
+#[test]
 fn a_store_that_cannot_be_is_told_without_its_address() {
     let key = file("short.key", "short");
     let long = file("long.key", "16 random bytes.");
