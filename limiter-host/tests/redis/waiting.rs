@@ -36,7 +36,8 @@ fn a_file_that_is_followed_keeps_what_is_used_and_needs_the_store_for_little() {
     let clock = SharedClock::system();
     let now = || clock.now().expect("a clock");
     let mut live = LiveConfig::start(&path, config, Arc::clone(&blocking), key(), clock.clone())
-        .expect("there is room");
+        .expect("there is room")
+        .allow_empty(true);
     let get = Request::new(token("a"), Method::Get);
     for remaining in [8, 7] {
         let decision = blocking.check(&get, now());
