@@ -159,20 +159,21 @@ impl Calendar {
     }
 
     /// The calendar whose marks and day are these, with nothing of a restart to heed: for homes that
-    /// keep them in a form of their own.
+    /// keep them in a form of their own. `earliest_next_ms` may lie beyond the last [`Instant`]: there
+    /// no further advance comes (D10b).
     #[must_use]
     pub const fn from_parts(
         last_change: Instant,
-        earliest_next: Option<Instant>,
+        earliest_next_ms: Option<u64>,
         day: Option<u32>,
         refills: u32,
     ) -> Self {
         let mut calendar = Self::new();
         calendar.started = true;
         calendar.last_change_ms = signed(last_change);
-        if let Some(earliest_next) = earliest_next {
+        if let Some(earliest_next_ms) = earliest_next_ms {
             calendar.paced = true;
-            calendar.earliest_next_ms = signed(earliest_next);
+            calendar.earliest_next_ms = earliest_next_ms.cast_signed();
         }
         calendar.refills = refills;
         calendar.set_day(match day {

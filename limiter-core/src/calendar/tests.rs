@@ -188,3 +188,13 @@ fn is_the_same_after_packing_and_says_truly_that_a_reading_changes_nothing() {
     }
     assert_eq!(steady.iter().filter(|&&steady| steady).count(), 2);
 }
+
+/// A store's record was read as if the mark were the last instant, so a further day was granted.
+#[test]
+fn d10b_a_mark_beyond_the_last_instant_is_not_cut_off() {
+    let mark = Instant::MAX.as_millis() + 23 * 3_600_000;
+    let mut calendar = Calendar::from_parts(Instant::MAX, Some(mark), Some(20_000), 1);
+    let tomorrow = UnixTime::from_secs(20_001 * 86_400);
+    calendar.feed(Now::new(Instant::MAX, tomorrow));
+    assert_eq!(calendar.refills(), 1);
+}

@@ -91,15 +91,15 @@ pub(super) fn unpack_calendar(bytes: &[u8]) -> Option<(TimeLine, Calendar)> {
     const BYTES: usize = 46;
     let mut unpacker = versioned(bytes, BYTES)?;
     let fed = unpacker.take(1);
-    let mut instant = || Instant::from_millis(unpacker.take(6));
-    let (last_change, earliest_next) = (instant(), instant());
+    let last_change = Instant::from_millis(unpacker.take(6));
+    let earliest_next_ms = unpacker.take(6);
     let (day, refills) = (unpacker.take_u32(4), unpacker.take_u32(4));
     let calendar = if fed & FED == 0 {
         unfed(refills)
     } else {
-        let earliest_next = (fed & PACED != 0).then_some(earliest_next);
+        let earliest_next_ms = (fed & PACED != 0).then_some(earliest_next_ms);
         let day = (day != NO_DAY).then_some(day);
-        Calendar::from_parts(last_change, earliest_next, day, refills)
+        Calendar::from_parts(last_change, earliest_next_ms, day, refills)
     };
     // The moment it was created is also in the answer itself.
     unpacker.take(6);
