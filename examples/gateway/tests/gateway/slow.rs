@@ -165,7 +165,7 @@ async fn answers_431_to_a_head_of_a_megabyte_and_to_a_hundred_and_one_fields() {
     );
     let many = format!(
         "GET / HTTP/1.1\r\nhost: h\r\n{}\r\n",
-        "x: a\r\n".repeat(101)
+        "x: a\r\n".repeat(100)
     );
     let target = format!("GET /{} HTTP/1.1\r\nhost: h\r\n\r\n", "a".repeat(1 << 20));
     for head in [long, many, target] {
@@ -178,6 +178,23 @@ async fn answers_431_to_a_head_of_a_megabyte_and_to_a_hundred_and_one_fields() {
         assert!(answer.starts_with(b"HTTP/1.1 431 "), "{answer:?}");
     }
     assert_eq!(rig.with("martin-1", "GET", "/").await.status, OK);
+}
+
+#[tokio::test]
+async fn takes_a_head_of_a_hundred_fields_and_of_just_the_bytes_that_are_allowed() {
+    let rig = Rig::start().await;
+    let line = "GET / HTTP/1.1\r\nhost: h\r\nx-api-token: martin-1\r\n";
+    let fields = format!("{line}{}\r\n", "x: a\r\n".repeat(98));
+    let room = 16_384 - line.len() - "x: \r\n\r\n".len();
+    let bytes = |more: usize| format!("{line}x: {}\r\n\r\n", "a".repeat(room + more));
+    assert_eq!(bytes(0).len(), 16_384);
+    for (head, status) in [(fields, "200"), (bytes(0), "200"), (bytes(1), "431")] {
+        let mut stream = TcpStream::connect(rig.address).await.unwrap();
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).await.unwrap();
+        assert_eq!(answer, format!("HTTP/1.1 {status}").as_bytes());
+    }
 }
 
 #[tokio::test]
