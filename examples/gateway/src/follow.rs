@@ -164,7 +164,11 @@ impl Follow {
                 None
             }
             Err(error) => {
-                let error = error.to_string();
+                let is_empty = matches!(error, ReloadError::Empty { .. });
+                let mut error = error.to_string();
+                if is_empty {
+                    error += " (--allow-empty takes such a file)";
+                }
                 // A look finds again what a reading on demand has found.
                 if told || state.error.as_ref() != Some(&error) {
                     say(&format_args!("{error}; nothing is changed"));

@@ -137,6 +137,28 @@ fn says_in_a_line_what_is_wrong_with_a_new_file_and_stays_at_the_old_one() {
 }
 
 #[test]
+fn refuses_a_file_that_would_revoke_all_unless_it_is_told_to_take_it() {
+    let path = file("empty.toml", &config(40, ""));
+    let flags = ["--listen", "127.0.0.1:0", "--config", &path];
+    let mut program = Program::start(&flags);
+    std::fs::write(&path, "preset = 'pipedrive'\n").unwrap();
+    program.signal("-HUP");
+    let line = program.log_line();
+    assert!(line.contains("would revoke all 2"), "{line}");
+    assert!(line.contains("--allow-empty"), "{line}");
+    assert_eq!(Caller::new(&program, "one").post(), (200, 40, 9_999));
+    drop(program);
+
+    std::fs::write(&path, config(40, "")).unwrap();
+    let mut program = Program::start(&[&flags[..], &["--allow-empty"]].concat());
+    std::fs::write(&path, "preset = 'pipedrive'\n").unwrap();
+    program.signal("-HUP");
+    let line = program.log_line();
+    assert!(line.contains("2 tokens revoked"), "{line}");
+    assert_eq!(Caller::new(&program, "one").post().0, 401);
+}
+
+#[test]
 fn sees_by_itself_that_the_file_has_changed() {
     let path = file("seen.toml", &config(40, ""));
     let mut program = Program::start(&["--listen", "127.0.0.1:0", "--config", &path]);
