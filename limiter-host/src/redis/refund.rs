@@ -109,6 +109,10 @@ impl Inner {
         let mut connection = self.link.connection().ok_or(StoreError::NotConnected)?;
         self.figures.round_trips.fetch_add(1, Ordering::Relaxed);
         let value = CHECK.run(&mut connection, &keys, arguments).await?;
+        if ask.take && ask.now.is_some() {
+            // The caller's reading may have moved the mark, which ages what is known by it.
+            self.registry().calendar_changes.count();
+        }
         Ok(Found::read(&value, self.time)?.0)
     }
 }

@@ -119,7 +119,7 @@ pub(super) struct Registry {
     /// Places of users that had no token left, in the order in which that came to be.
     idle: VecDeque<u32>,
     pub(super) table_full: u64,
-    calendar_changes: Arc<Changes>,
+    pub(super) calendar_changes: Arc<Changes>,
 }
 
 impl Registry {

@@ -58,12 +58,23 @@ pub fn m1_a_blocked_request_moves_the_mark<S: Subject>() {
 
 pub fn m1_a_refund_takes_its_reading_like_a_decision<S: Subject>() {
     let mut subject = page::<S>();
-    let receipt = receipt(&mut subject, &get(1, 40), at(10_000));
-    assert_eq!(subject.refund(receipt, at(11_999)).window, 40);
+    let spent = receipt(&mut subject, &get(1, 40), at(10_000));
+    assert_eq!(subject.refund(spent, at(11_999)).window, 40);
     assert!(admits(&mut subject, &get(1, 40), at(11_999)));
     // The mark is at 11 999: this is a second late.
     assert_eq!(wait(&mut subject, 10_999), 1);
     assert_eq!(wait(&mut subject, 11_000), 1_000);
+
+    // A refund of one token moves the mark for all, also for one whose refusal is remembered.
+    let mut subject = page::<S>();
+    let other = receipt(&mut subject, &get(4, 1), at(10_000));
+    assert!(admits(&mut subject, &get(1, 40), at(10_000)));
+    assert!(!admits(&mut subject, &get(1, 1), at(10_000)));
+    assert_eq!(subject.refund(other, at(12_000)).window, 0);
+    assert!(
+        admits(&mut subject, &get(1, 40), at(10_136)),
+        "decided at the mark"
+    );
 }
 
 pub fn m2_a_reading_less_than_a_second_late_is_decided_at_its_own_time<S: Subject>() {
