@@ -29,7 +29,7 @@ pub struct StoreArgs {
     pub store_password_file: Option<PathBuf>,
 
     /// A file of 16 random bytes, the same for all gateways on a store; refused if users other than its
-    /// owner and group have access to it, as are the other files with secrets of the store
+    /// owner and group have access to it, as are the store's password file and client key
     #[arg(long, value_name = "FILE", requires = "store")]
     pub store_key: Option<PathBuf>,
 
